@@ -1,0 +1,65 @@
+"""Where everything lives: read from the environment once, at the door, never at import."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders and files of one installation.
+
+    ``home`` holds all data: landing, stores, reference, releases and Dagster's own storage.
+    ``key_file`` holds the master key and may (in production should) live elsewhere.
+    """
+
+    home: Path
+    key_file: Path
+    contracts: Path
+    dbt_project: Path
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read ``LINKED_CYP_HOME``, ``LINKED_CYP_KEY_FILE`` and ``LINKED_CYP_CONTRACTS``."""
+        home = Path(os.environ.get("LINKED_CYP_HOME") or PROJECT_ROOT / "data").absolute()
+        key_file = os.environ.get("LINKED_CYP_KEY_FILE")
+        contracts = os.environ.get("LINKED_CYP_CONTRACTS")
+        return cls(
+            home=home,
+            key_file=Path(key_file) if key_file else home / "keys" / "master.key",
+            contracts=Path(contracts) if contracts else PROJECT_ROOT / "data_contracts",
+            dbt_project=PROJECT_ROOT / "dbt_project",
+        )
+
+    @property
+    def landing(self) -> Path:
+        return self.home / "landing"
+
+    @property
+    def stores(self) -> Path:
+        return self.home / "stores"
+
+    @property
+    def work(self) -> Path:
+        """Transcoded copies and spill files, mode 0700; swept when a store is opened."""
+        return self.stores / "work"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.stores / "warehouse.duckdb"
+
+    @property
+    def postcodes(self) -> Path:
+        return self.home / "reference" / "postcodes.csv"
+
+    @property
+    def releases(self) -> Path:
+        return self.home / "releases"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"

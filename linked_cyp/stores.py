@@ -1,0 +1,201 @@
+"""The stores and their one door.
+
+Four stores, one direction: identifiable and linkage are encrypted, the warehouse holds only
+pseudonymised data, a release is a file of its own. A step names the stores it needs and how; no
+connection outlives the step.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.keys import Keys
+from linked_cyp.settings import Settings
+
+Mode = Literal["ro", "rw"]
+ENCRYPTED = ("identifiable", "linkage")
+STORES = (*ENCRYPTED, "warehouse")
+WAIT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Opens the stores of one installation."""
+
+    settings: Settings
+
+    def path(self, store: str) -> Path:
+        return self.settings.stores / f"{store}.duckdb"
+
+    def keys(self) -> Keys:
+        """The keys, from the master key file.
+
+        Raises:
+            LinkedCypError: the key file is missing, short, readable by others or an example.
+        """
+        return Keys.load(self.settings.key_file)
+
+    @contextmanager
+    def connect(
+        self, *, memory_limit: str | None = None, **modes: Mode
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One connection with the named stores attached as catalogs of the same names.
+
+        DuckDB lets one process write at a time, so this waits for up to five minutes while
+        another process holds a store.
+
+        Args:
+            memory_limit: DuckDB's own limit, for example ``"4GB"``; by default DuckDB's default.
+            modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
+
+        Raises:
+            LinkedCypError: an unknown store, a wrong key, or a store still held after the wait.
+        """
+        unknown = set(modes) - set(STORES)
+        if unknown:
+            raise LinkedCypError(f"there is no store {', '.join(sorted(unknown))}")
+        prepare_folder(self.settings.stores)
+        spill = prepare_folder(self.settings.work / f"{os.getpid()}-{time.monotonic_ns()}")
+        sweep(self.settings.work)
+        connection = open_engine(spill, memory_limit)
+        try:
+            for store, mode in modes.items():
+                self._attach(connection, store, mode)
+            yield connection
+        finally:
+            connection.close()
+            shutil.rmtree(spill, ignore_errors=True)
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection, store: str, mode: Mode) -> None:
+        path = self.path(store)
+        if mode == "ro" and not path.exists():
+            raise LinkedCypError(f"the {store} store does not exist yet: nothing has been ingested")
+        options = ["READ_ONLY"] if mode == "ro" else []
+        if store in ENCRYPTED:
+            options.append(f"ENCRYPTION_KEY '{self.keys().store_key(store)}'")
+        clause = f" ({', '.join(options)})" if options else ""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                with _private_umask():
+                    connection.execute(f"ATTACH '{_quoted(path)}' AS {store}{clause}")
+                return
+            except duckdb.IOException as error:
+                held = "lock" in str(error).lower()
+            except duckdb.Error:
+                held = False
+            if not held:
+                raise LinkedCypError(f"the {store} store cannot be opened with this key")
+            if time.monotonic() > deadline:
+                raise LinkedCypError(f"another process has held the {store} store for too long")
+            time.sleep(0.2)
+
+    def rebuild(self, store: str) -> None:
+        """Copy a store into a new file and swap it in, so that deleted rows leave no bytes behind.
+
+        DuckDB's ``DELETE`` leaves old blocks in the file; erasure means a new file.
+        """
+        path = self.path(store)
+        if not path.exists():
+            return
+        fresh = path.with_name(f"{path.name}.rebuild")
+        fresh.unlink(missing_ok=True)
+        key = f" (ENCRYPTION_KEY '{self.keys().store_key(store)}')" if store in ENCRYPTED else ""
+        with self.connect(**{store: "ro"}) as connection, value_free(f"rebuilding {store}"):
+            with _private_umask():
+                connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh{key}")
+            connection.execute(f"COPY FROM DATABASE {store} TO fresh")
+            connection.execute("CHECKPOINT fresh")
+            connection.execute("DETACH fresh")
+        os.chmod(fresh, 0o600)
+        fsync(fresh)
+        os.replace(fresh, path)
+        fsync(path.parent)
+
+
+def open_engine(spill: Path, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that downloads nothing and encrypts what it spills.
+
+    Raises:
+        LinkedCypError: the installed extension does not match the installed DuckDB.
+    """
+    config: dict[str, str | bool] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "temp_directory": str(spill),
+    }
+    if memory_limit:
+        config["memory_limit"] = memory_limit
+    connection = duckdb.connect(":memory:", config=config)
+    # DuckDB writes encrypted files only through OpenSSL, which its signed httpfs extension brings.
+    connection.execute(f"LOAD '{_quoted(encryption_extension())}'")
+    connection.execute("SET temp_file_encryption = true")
+    return connection
+
+
+def encryption_extension() -> Path:
+    """The signed extension inside the ``duckdb-extension-httpfs`` wheel (nothing is downloaded)."""
+    spec = importlib.util.find_spec("duckdb_extension_httpfs")
+    version = f"v{duckdb.__version__}"
+    if spec and spec.origin:
+        path = Path(spec.origin).parent / "extensions" / version / "httpfs.duckdb_extension"
+        if path.exists():
+            return path
+    raise LinkedCypError(f"duckdb-extension-httpfs does not match DuckDB {version}")
+
+
+def sweep(work: Path) -> None:
+    """Remove work folders of processes that are gone (killed in the middle of a step)."""
+    for folder in work.glob("*-*"):
+        owner = folder.name.split("-", 1)[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make a folder that only its owner may enter."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.chmod(folder, 0o700)
+    return folder
+
+
+def fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _private_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
