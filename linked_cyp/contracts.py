@@ -144,7 +144,7 @@ class Table:
         raise LinkedCypError(f"{self.table_name} has no column {name}")
 
     def pseudonymised(self) -> tuple[OutputColumn, ...]:
-        """The columns of the pseudonymised table, in contract order (without the row's own keys)."""
+        """The columns of the pseudonymised table, in contract order, without the row's own keys."""
         return tuple(output for column in self.columns for output in _outputs(column))
 
 
