@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -226,7 +227,7 @@ def _weakness(key: bytes) -> str | None:
         return f"has {8 * len(key)} bits; at least {8 * KEY_BYTES} are needed"
     if hashlib.sha256(key).hexdigest() in _EXAMPLES:
         return "is a published example"
-    steps = {(after - before) % 256 for before, after in zip(key, key[1:], strict=False)}
+    steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
     patterned = len(set(key)) < KEY_BYTES // 2 or len(steps) < KEY_BYTES // 4
     if patterned or len(zlib.compress(key, 9)) < len(key):
         return "is not random: it follows a pattern"
