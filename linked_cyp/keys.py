@@ -193,20 +193,25 @@ def _read_private(path: Path) -> bytes:
         raise LinkedCypError(f"there is no key file {path}: run 'linked-cyp keys create'") from None
     except OSError as error:
         raise LinkedCypError(f"the key file {path} cannot be opened: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise LinkedCypError(f"the key file {path} is not a plain file")
-        if status.st_uid != os.geteuid():
-            raise LinkedCypError(f"the key file {path} belongs to another user")
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            raise LinkedCypError(f"the key file {path} is open to other users: chmod 600")
-        if stat.S_IMODE(path.parent.stat().st_mode) & 0o022:
-            raise LinkedCypError(f"other users can write to the key folder {path.parent}")
-        content = file.read(_LONGEST_FILE + 1)
+    try:
+        _check_private(path, os.fstat(descriptor))
+        content = os.read(descriptor, _LONGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > _LONGEST_FILE:
         raise LinkedCypError(f"the key file {path} is too long to be a key")
     return content
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise LinkedCypError(f"the key file {path} is not a plain file")
+    if status.st_uid != os.geteuid():
+        raise LinkedCypError(f"the key file {path} belongs to another user")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise LinkedCypError(f"the key file {path} is open to other users: chmod 600")
+    if stat.S_IMODE(path.parent.stat().st_mode) & 0o022:
+        raise LinkedCypError(f"other users can write to the key folder {path.parent}")
 
 
 def _decode(content: bytes) -> bytes:
