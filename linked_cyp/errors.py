@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class LinkedCypError(Exception):
@@ -16,10 +18,10 @@ def value_free(doing: str) -> Iterator[None]:
 
     DuckDB, Polars and pyarrow quote cell values in their messages, and Dagster stores messages
     together with their causes. So the new error is raised outside the ``except`` block: neither
-    ``__cause__`` nor ``__context__`` leads back to the original.
+    ``__cause__`` nor ``__context__`` leads back to the original. What is kept is where it happened.
 
     Raises:
-        LinkedCypError: ``"<doing>: <type of the original exception>"``.
+        LinkedCypError: ``"<doing>: <type of the original exception> (<module>:<line>)"``.
     """
     try:
         yield
@@ -27,5 +29,22 @@ def value_free(doing: str) -> Iterator[None]:
     except LinkedCypError:
         raise
     except Exception as error:  # every type may quote a value
-        kind = type(error).__name__
-    raise LinkedCypError(f"{doing}: {kind}")
+        kind, place = type(error).__name__, _place(error)
+    raise LinkedCypError(f"{doing}: {kind}{place}")
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of our own code that the error passed through."""
+    frames = [
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if Path(frame.f_code.co_filename).is_relative_to(_PACKAGE)
+        and Path(frame.f_code.co_filename) != Path(__file__)
+    ]
+    if not frames:
+        return ""
+    file, line = frames[-1]
+    return f" ({file.relative_to(_PACKAGE.parent)}:{line})"
+
+
+_PACKAGE = Path(__file__).resolve().parent

@@ -1,0 +1,1 @@
+"""Everything that knows Dagster. Thin wiring: each step calls imported, tested verbs."""

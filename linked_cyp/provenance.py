@@ -1,0 +1,90 @@
+"""What was checked, when and with what verdict: kept in the warehouse, carried by releases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import duckdb
+
+from linked_cyp.errors import value_free
+
+
+class Outcome(Protocol):
+    """The verdict of one named check: names and counts, never values."""
+
+    name: str
+    passed: bool
+    severity: str
+
+    @property
+    def metrics(self) -> dict[str, int | float]: ...
+
+
+CHECK_RESULT = """
+    CREATE TABLE IF NOT EXISTS {catalog}.provenance.check_result (
+        asset VARCHAR, delivery_id VARCHAR, check_name VARCHAR, severity VARCHAR,
+        passed BOOLEAN, metrics VARCHAR, run_id VARCHAR, checked_at TIMESTAMP)
+"""
+
+
+def ensure(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Create ``<catalog>.provenance.check_result`` if it is not there."""
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {catalog}.provenance")
+    connection.execute(CHECK_RESULT.format(catalog=catalog))
+
+
+def record_checks(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    asset: Sequence[str],
+    outcomes: Iterable[Outcome],
+    *,
+    run_id: str,
+    delivery_id: str | None = None,
+) -> None:
+    """Replace the verdicts on one asset (and delivery) by the newest ones."""
+    ensure(connection, catalog)
+    name, now = "/".join(asset), datetime.now(UTC).replace(tzinfo=None)
+    rows = [
+        (name, delivery_id, o.name, o.severity, o.passed, json.dumps(dict(o.metrics)), run_id, now)
+        for o in outcomes
+    ]
+    with value_free(f"recording the checks of {name}"):
+        connection.execute(
+            f"""DELETE FROM {catalog}.provenance.check_result
+                WHERE asset = ? AND delivery_id IS NOT DISTINCT FROM ?""",
+            [name, delivery_id],
+        )
+        if rows:
+            connection.executemany(
+                f"INSERT INTO {catalog}.provenance.check_result VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+
+def copy_checks(connection: duckdb.DuckDBPyConnection, source: str, target: str) -> None:
+    """Bring the verdicts on raw deliveries from one catalog to another, replacing them there."""
+    ensure(connection, source)
+    ensure(connection, target)
+    connection.execute(f"DELETE FROM {target}.provenance.check_result WHERE asset LIKE 'raw/%'")
+    connection.execute(
+        f"""INSERT INTO {target}.provenance.check_result
+            SELECT * FROM {source}.provenance.check_result WHERE asset LIKE 'raw/%'"""
+    )
+
+
+def failed(
+    connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str | None = None
+) -> list[str]:
+    """Names of failed error-severity checks, ``asset: check``, of one delivery or of everything."""
+    ensure(connection, catalog)
+    condition = "" if delivery_id is None else "AND delivery_id = ?"
+    rows = connection.execute(
+        f"""SELECT DISTINCT asset || ': ' || check_name FROM {catalog}.provenance.check_result
+            WHERE severity = 'error' AND NOT passed {condition} ORDER BY 1""",
+        [] if delivery_id is None else [delivery_id],
+    ).fetchall()
+    return [name for (name,) in rows]
