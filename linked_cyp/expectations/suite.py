@@ -1,0 +1,227 @@
+"""Running rules: one Great Expectations validation per table, inside DuckDB, counts only."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.expectations.dialect import engine_over, quote_name, quote_relation
+from linked_cyp.expectations.macros import create_macros
+from linked_cyp.expectations.rules import Rule, Severity
+
+# The only keys that leave a result, and only when they hold numbers.
+SAFE_METRICS = (
+    "element_count",
+    "unexpected_count",
+    "unexpected_percent",
+    "missing_count",
+    "observed_value",
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_batches = itertools.count()
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What came of one rule: counts and shares, never a value.
+
+    Attributes:
+        metrics: `element_count` (rows checked), `unexpected_count` (rows or breaches),
+            `unexpected_percent` (0 to 100, of the rows that are not null), `missing_count` (nulls),
+            `observed_value` (a row count), `missing_columns` and `undeclared_columns`.
+    """
+
+    name: str
+    passed: bool
+    severity: Severity
+    description: str = ""
+    metrics: Mapping[str, int | float] = field(default_factory=dict)
+
+
+def run_rules(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    rules: Sequence[Rule],
+    where: str | None = None,
+) -> list[CheckOutcome]:
+    """Check a relation against rules, in order.
+
+    Args:
+        con: an open connection with the relation's catalog attached; nothing is written to it
+            but temporary objects, and its transaction is left alone.
+        relation: `catalog.schema.table`, or `schema.table`, or a temporary table's name.
+        rules: each name once.
+        where: SQL condition that selects the rows to check (one delivery).
+
+    Raises:
+        LinkedCypError: a rule could not be computed at all, which is our mistake and no finding
+            about the data; or a rule has a bad name.
+    """
+    names = [rule.name for rule in rules]
+    bad = sorted({n for n in names if names.count(n) > 1 or not _NAME.fullmatch(n)})
+    if bad:
+        raise LinkedCypError(f"checking {relation}: bad or repeated rule names: {', '.join(bad)}")
+    if not rules:
+        return []
+    doing = f"checking {relation}"
+    with value_free(doing), _batch(con, relation, where) as batch:
+        target = _Target(con, relation, batch)
+        try:
+            return _validate(target, rules)
+        except LinkedCypError:
+            raise
+        except Exception:  # any type may quote a value: find out whose fault it is below
+            broken = [rule.name for rule in rules if _breaks(target, rule)]
+    raise LinkedCypError(f"{doing}: could not compute {', '.join(broken) or 'the rules together'}")
+
+
+def failures(outcomes: Sequence[CheckOutcome]) -> list[str]:
+    """Names of the checks that failed and block."""
+    return [o.name for o in outcomes if not o.passed and o.severity == "error"]
+
+
+@dataclass(frozen=True)
+class _Target:
+    con: duckdb.DuckDBPyConnection
+    relation: str
+    batch: str  # a temporary view, so that Great Expectations needs to know one plain name
+
+
+@contextmanager
+def _batch(con: duckdb.DuckDBPyConnection, relation: str, where: str | None) -> Iterator[str]:
+    """A temporary view of the rows to check."""
+    name = f"linked_cyp_batch_{next(_batches)}"
+    rows = f"SELECT * FROM {quote_relation(relation)}" + (f" WHERE {where}" if where else "")
+    con.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {rows}")
+    try:
+        yield name
+    finally:
+        con.execute(f"DROP VIEW IF EXISTS temp.{quote_name(name)}")
+
+
+def _validate(target: _Target, rules: Sequence[Rule]) -> list[CheckOutcome]:
+    # Great Expectations takes seconds to import.
+    from linked_cyp.expectations.counted import validate
+
+    if any(rule.kind == "satisfies" for rule in rules):
+        create_macros(target.con)
+    expectations = {rule.name: _expectation(rule, target) for rule in rules}
+    results = validate(engine_over(target.con), target.batch, expectations)
+    return [_outcome(rule, results[rule.name]) for rule in rules]
+
+
+def _breaks(target: _Target, rule: Rule) -> bool:
+    try:
+        _validate(target, [rule])
+    except Exception:  # the type does not matter: the rule is named, the message dropped
+        return True
+    return False
+
+
+def _outcome(rule: Rule, result: Any) -> CheckOutcome:
+    """Copy whitelisted numbers out of a result; everything else in it stays behind."""
+    found = result.result or {}
+    metrics = {key: found[key] for key in SAFE_METRICS if _is_number(found.get(key))}
+    mismatched = (found.get("details") or {}).get("mismatched") or {}
+    if rule.kind == "columns_equal":
+        metrics |= {
+            "missing_columns": len(mismatched.get("missing", ())),
+            "undeclared_columns": len(mismatched.get("unexpected", ())),
+        }
+    return CheckOutcome(rule.name, bool(result.success), rule.severity, rule.description, metrics)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _expectation(rule: Rule, target: _Target) -> tuple[str, dict[str, Any]]:
+    """The type and arguments of the Great Expectations expectation that checks a rule."""
+    given = rule.arguments
+    column = {"column": rule.columns[0]} if rule.columns else {}
+    match rule.kind:
+        case "not_null":
+            return "expect_counted_no_nulls", column
+        case "in_set":
+            return "expect_counted_in_set", column | {"value_set": list(given["values"])}
+        case "between":
+            bounds = {"min_value": given["minimum"], "max_value": given["maximum"]}
+            return "expect_counted_between", column | bounds
+        case "matches":
+            return "expect_counted_regex", column | {"regex": given["pattern"]}
+        case "satisfies":
+            return "expect_counted_satisfy", column | {"predicate": given["predicate"]}
+        case "columns_equal":
+            return "expect_table_columns_to_match_set", {"column_set": list(rule.columns)}
+        case "row_count":
+            return "expect_table_row_count_to_equal", {"value": given["rows"]}
+        case "unique" | "types_equal" | "zero_rows" | "exists_in":
+            return "expect_no_breaches", {"query": _breaches(rule, target)}
+    raise LinkedCypError(f"{rule.name}: there is no kind of rule called {rule.kind}")
+
+
+def _breaches(rule: Rule, target: _Target) -> str:
+    """SQL for the number of breaches of a rule that is not about one column's values."""
+    batch = quote_name(target.batch)
+    given = rule.arguments
+    match rule.kind:
+        case "unique":
+            keys = ", ".join(map(quote_name, rule.columns))
+            filled = " AND ".join(f"{quote_name(c)} IS NOT NULL" for c in rule.columns)
+            return (
+                f"SELECT sum(n) FROM (SELECT count(*) AS n FROM {batch} WHERE {filled} "
+                f"GROUP BY {keys} HAVING count(*) > 1)"
+            )
+        case "types_equal":
+            declared = ", ".join(
+                f"({_literal(c)}, {_literal(t)})"
+                for c, t in zip(rule.columns, given["types"], strict=True)
+            )
+            return (
+                f"SELECT count(*) FROM (DESCRIBE {batch}) AS found "
+                f"JOIN (VALUES {declared}) AS declared(name, type) ON found.column_name = name "
+                "WHERE found.column_type <> type"
+            )
+        case "exists_in":
+            return _dangling(rule, target)
+    schema = quote_relation(target.relation.rpartition(".")[0] or "temp.main")
+    sql = given["sql"].replace("{batch}", batch).replace("{schema}", schema)
+    return f"SELECT count(*) FROM ({sql})"
+
+
+def _dangling(rule: Rule, target: _Target) -> str:
+    """SQL for the number of rows whose foreign key refers to nothing in the same delivery.
+
+    A table that has never been delivered does not exist yet; then every filled key dangles.
+    """
+    batch = quote_name(target.batch)
+    schema, _, _ = target.relation.rpartition(".")
+    other = quote_relation(
+        f"{schema}.{rule.arguments['table']}" if schema else rule.arguments["table"]
+    )
+    filled = " AND ".join(f"b.{quote_name(c)} IS NOT NULL" for c in rule.columns)
+    join = ""
+    if _exists(target.con, other):
+        pairs = zip(rule.columns, rule.arguments["to_columns"], strict=True)
+        keys = " AND ".join(f"b.{quote_name(a)} = o.{quote_name(z)}" for a, z in pairs)
+        join = f" ANTI JOIN {other} AS o ON b.delivery_id = o.delivery_id AND {keys}"
+    return f"SELECT count(*) FROM {batch} AS b{join} WHERE {filled}"
+
+
+def _exists(con: duckdb.DuckDBPyConnection, quoted: str) -> bool:
+    try:
+        con.execute(f"DESCRIBE {quoted}").fetchall()
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
