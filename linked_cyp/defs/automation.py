@@ -1,0 +1,96 @@
+"""When things run: as deliveries land, every night, and after a withdrawal."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from linked_cyp import landing
+from linked_cyp.contracts import load_contracts
+from linked_cyp.defs.feeds import ingest_job, partitions
+from linked_cyp.settings import Settings
+
+SETTLED_SECONDS = 30.0
+EVERYTHING = dg.AssetSelection.groups("deliveries").downstream()
+
+
+@dg.definitions
+def automation() -> dg.Definitions:
+    contracts = load_contracts(Settings.from_environment().contracts)
+    refresh = dg.define_asset_job(
+        "refresh",
+        selection=EVERYTHING,
+        description="Link, curate and release again from every accepted delivery.",
+    )
+    rebuild = dg.define_asset_job(
+        "rebuild_after_withdrawal",
+        selection=EVERYTHING,
+        config={"ops": {"deliveries__ledger": {"config": {"rebuild": True}}}},
+        description="Erase what was withdrawn, by writing the stores anew, and refresh everything "
+        "that was made from it.",
+    )
+
+    @dg.sensor(
+        name="landing",
+        jobs=[ingest_job(contract) for contract in contracts.values()],
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the ingest of every delivery that has come to rest in the landing "
+        "folder. The same content never starts a second run.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        settings = Settings.from_environment()
+        seen: dict[str, str] = json.loads(context.cursor or "{}")
+        requests, added, now = [], [], time.time()
+        present: dict[str, str] = {}
+        for folder in landing.folders(settings.landing):
+            place = str(folder.relative_to(settings.landing))
+            stamp, newest = _stamp(folder)
+            if now - newest < SETTLED_SECONDS:
+                continue  # still being copied
+            present[place] = stamp
+            if seen.get(place) == stamp:
+                continue
+            try:
+                landed = landing.identify(folder, settings.landing, contracts)
+            except landing.Unidentified as problem:
+                context.log.warning(f"{place}: {problem}")
+                continue
+            added.append(partitions(landed.feed).build_add_request([landed.delivery_id]))
+            requests.append(
+                dg.RunRequest(
+                    run_key=landed.delivery_id,
+                    job_name=f"ingest_{landed.feed}",
+                    partition_key=landed.delivery_id,
+                    tags={"supplier": landed.supplier, "period": landed.period},
+                )
+            )
+        return dg.SensorResult(
+            run_requests=requests,
+            dynamic_partitions_requests=added,
+            cursor=json.dumps(present, sort_keys=True),
+        )
+
+    nightly = dg.ScheduleDefinition(
+        name="nightly",
+        job=refresh,
+        cron_schedule="0 2 * * *",
+        execution_timezone="Europe/London",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Refresh everything at two in the morning.",
+    )
+    return dg.Definitions(jobs=[refresh, rebuild], sensors=[sensor], schedules=[nightly])
+
+
+def _stamp(folder: Path) -> tuple[str, float]:
+    """A signature of names, sizes and times that changes when any file does, and the newest time."""
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    states = [(p.name, p.stat()) for p in files]
+    newest = max((s.st_mtime for _, s in states), default=time.time())
+    text = ";".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in states)
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()[:16], newest

@@ -1,0 +1,86 @@
+"""Run the platform's jobs from the command line, in this process, with everything in the UI after.
+
+The same jobs that the sensor and the schedule start; nothing here does work of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from linked_cyp.defs import instance
+from linked_cyp.settings import Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How one run ended; ``failures`` are value-free one-line reasons."""
+
+    run_id: str
+    success: bool
+    failures: tuple[str, ...]
+    failed_checks: tuple[str, ...]
+
+
+class Platform:
+    """The code location with its Dagster instance."""
+
+    def __init__(self, settings: Settings) -> None:
+        warnings.filterwarnings("ignore", category=dg.BetaWarning)
+        warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+        logging.getLogger("dagster").setLevel(logging.CRITICAL)
+        self.instance = instance.instance(settings)
+        from linked_cyp.definitions import defs
+
+        self.definitions = defs()
+
+    def ingest(self, feed: str, delivery_id: str) -> RunSummary:
+        """Run ``ingest_<feed>`` for one delivery; the partition is added when it is new."""
+        self.instance.add_dynamic_partitions(f"{feed}_delivery", [delivery_id])
+        return self.run(f"ingest_{feed}", partition=delivery_id)
+
+    def run(
+        self, job: str, partition: str | None = None, config: Mapping[str, Any] | None = None
+    ) -> RunSummary:
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=partition,
+            run_config={**QUIET, **(config or {})},
+            raise_on_error=False,
+        )
+        return RunSummary(
+            run_id=result.run_id,
+            success=result.success,
+            failures=tuple(_reasons(result)),
+            failed_checks=tuple(_failed_checks(result)),
+        )
+
+
+def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
+    failures = [e for e in result.all_events if e.is_step_failure]
+    return [
+        _innermost(e.step_failure_data.error) if e.step_failure_data.error else "failed"
+        for e in failures
+    ]
+
+
+def _innermost(error: Any) -> str:
+    """Dagster wraps what a step raised; the first cause is ours and is one line."""
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip().splitlines()[0].removeprefix("linked_cyp.errors.LinkedCypError: ")
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> list[str]:
+    return [
+        f"{'/'.join(e.asset_key.path)}: {e.check_name}"
+        for e in result.get_asset_check_evaluations()
+        if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR
+    ]
