@@ -1,0 +1,225 @@
+"""The Splink model as plain functions: comparisons, blocking rules, training rules, settings.
+
+Everything compares columns of ``person_record``: 63-bit tokens, and name encodings in two 64-bit
+lanes. The SQL is the common subset of DuckDB and Spark (``bit_count`` is cast because DuckDB's
+returns a TINYINT that overflows when lanes are added).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from linked_cyp.linkage.parameters import Parameters, parameters
+
+NULL_LEVEL = "missing"
+Levels = dict[str, str]  # label -> SQL condition over columns _l and _r, most alike first
+
+
+def _equal(column: str) -> str:
+    return f"{column}_l = {column}_r"
+
+
+def _missing(*columns: str) -> str:
+    return " OR ".join(f"{c}_l IS NULL OR {c}_r IS NULL" for c in columns)
+
+
+def dice(field: str, threshold: int, hardened: bool) -> str:
+    """Dice similarity of two encodings of at least ``threshold`` per cent.
+
+    Encodings salted by different dates of birth agree only by chance, so they are not compared.
+    """
+    common = " + ".join(
+        f"CAST(bit_count({field}_lane_{n}_l & {field}_lane_{n}_r) AS INTEGER)" for n in (0, 1)
+    )
+    alike = f"200 * ({common}) >= {threshold} * ({field}_bits_l + {field}_bits_r)"
+    # Two missing encodings would agree in all their 0 bits.
+    alike = f"{field}_bits_l > 0 AND {field}_bits_r > 0 AND {alike}"
+    return f"{_equal('birth_date')} AND {alike}" if hardened else alike
+
+
+def _name_missing(field: str) -> str:
+    """No token to compare: yet both names together may agree where one lacks its date of birth."""
+    return (
+        f"({_missing(f'{field}_birth_date')}) AND NOT coalesce({_equal(f'{field}_postcode')}, FALSE)"
+        f" AND NOT coalesce({_equal('names')}, FALSE)"
+    )
+
+
+def _name_exact(field: str) -> str:
+    columns = (f"{field}_birth_date", f"{field}_postcode", "names")
+    return " OR ".join(_equal(column) for column in columns)
+
+
+def forename_levels(hardened: bool) -> Levels:
+    return {
+        NULL_LEVEL: _name_missing("forename"),
+        "exact": _name_exact("forename"),
+        "dice_80": dice("forename", 80, hardened),
+        "sound": f"{_equal('forename_sound_birth_date')} OR {_equal('forename_sound_postcode')}",
+        "dice_60": dice("forename", 60, hardened),
+        "dice_45": dice("forename", 45, hardened),
+        # Another first name, same surname and birth date: a twin until an identifier says no.
+        "twin": f"{_equal('birth_date')} AND {_equal('surname_birth_date')}",
+        "differ": "ELSE",
+    }
+
+
+def surname_levels(hardened: bool) -> Levels:
+    part = " OR ".join(f"surname_part_{a}_l = surname_part_{b}_r" for a in (1, 2) for b in (1, 2))
+    return {
+        NULL_LEVEL: _name_missing("surname"),
+        "exact": _name_exact("surname"),
+        "dice_80": dice("surname", 80, hardened),
+        "part": part,  # SMITH and SMITH-JONES
+        "sound": _equal("surname_sound_birth_date"),
+        "dice_60": dice("surname", 60, hardened),
+        "dice_45": dice("surname", 45, hardened),
+        "differ": "ELSE",
+    }
+
+
+def birth_date_levels() -> Levels:
+    parts = (_equal("birth_year_month"), _equal("birth_year_day"), _equal("birth_month_day"))
+    return {
+        NULL_LEVEL: _missing("birth_date"),
+        "exact": _equal("birth_date"),
+        "swapped": "birth_date_l = birth_date_swapped_r",  # 03/04 written as 04/03
+        "two_parts": " OR ".join(parts),
+        "differ": "ELSE",
+    }
+
+
+def postcode_levels() -> Levels:
+    return {
+        NULL_LEVEL: _missing("postcode"),
+        "exact": _equal("postcode"),
+        "sector": _equal("postcode_sector"),
+        "differ": "ELSE",
+    }
+
+
+def _same(column: str) -> Levels:
+    return {NULL_LEVEL: _missing(column), "exact": _equal(column), "differ": "ELSE"}
+
+
+def comparison_levels(hardened: bool = True) -> dict[str, Levels]:
+    """Every comparison with its levels, in the order in which they appear in the model."""
+    return {
+        "nhs": _same("nhs"),
+        "upn": _same("upn"),
+        "la_child": {
+            NULL_LEVEL: f"{_missing('la_child')} OR supplier_l <> supplier_r",
+            "exact": _equal("la_child"),
+            "differ": "ELSE",
+        },
+        "forename": forename_levels(hardened),
+        "surname": surname_levels(hardened),
+        "birth_date": birth_date_levels(),
+        "sex": _same("sex"),
+        "postcode": postcode_levels(),
+    }
+
+
+def level_number(comparison: str, label: str, hardened: bool = True) -> int:
+    """Splink's number of a level in ``gamma_<comparison>``: missing -1, else 0, exact highest."""
+    labels = list(comparison_levels(hardened)[comparison])
+    return -1 if label == NULL_LEVEL else len(labels) - 1 - labels.index(label)
+
+
+# Each rule names the columns that must agree. Together they must find every pair that could be
+# linked; each survives an error that breaks the others.
+BLOCKING_RULES: dict[str, tuple[str, ...]] = {
+    # Everything else may be wrong or missing: hospital records have no names.
+    "nhs_number": ("l.nhs = r.nhs",),
+    # The same between education and social care.
+    "upn": ("l.upn = r.upn",),
+    # One authority's returns about one child, whatever else changed.
+    "la_child": ("l.la_child = r.la_child",),
+    # Moved house, no identifier, misspelt or misheard surname, any first name.
+    "birth_date_surname": ("l.surname_sound_birth_date = r.surname_sound_birth_date",),
+    # Moved house and changed surname (adoption of a step-parent's name, marriage of parents).
+    "birth_date_forename": ("l.forename_sound_birth_date = r.forename_sound_birth_date",),
+    # No names at all, or both wrong.
+    "birth_date_sector": ("l.birth_date = r.birth_date", "l.postcode_sector = r.postcode_sector"),
+    # Day or month of birth mistyped, moved house.
+    "names_birth_year": ("l.names_birth_year = r.names_birth_year",),
+    # Birth date wrong or missing, surname changed.
+    "postcode_forename": ("l.forename_sound_postcode = r.forename_sound_postcode",),
+    # Day and month of birth swapped.
+    "swapped_birth_date": ("l.surname_swapped = r.surname_birth_date",),
+    # Birth date wholly wrong or missing, moved round the corner.
+    "names_sector": ("l.names = r.names", "l.postcode_sector = r.postcode_sector"),
+}
+
+# Pairs that are nearly all true, for the prior; and blocks for the sessions of expectation
+# maximisation, each of which learns the comparisons it does not itself use.
+PRIOR_RULES = ("nhs_number", "upn")
+PRIOR_NAMES = "l.names = r.names AND l.birth_date = r.birth_date"
+TRAINING_BLOCKS = {
+    "nhs_number": "l.nhs = r.nhs",
+    "upn": "l.upn = r.upn",
+    "names": "l.names = r.names",
+    "birth_date_sector": "l.birth_date = r.birth_date AND l.postcode_sector = r.postcode_sector",
+}
+
+
+def rule_sql(name: str) -> str:
+    return " AND ".join(BLOCKING_RULES[name])
+
+
+def settings(
+    *,
+    hardened: bool = True,
+    name_agreement: dict[str, dict[str, float]] | None = None,
+    given: Parameters | None = None,
+) -> dict[str, Any]:
+    """Splink settings before training, as the dictionary that Splink reads.
+
+    Args:
+        hardened: whether the encodings are salted (see :mod:`linked_cyp.linkage.encodings`).
+        name_agreement: u of the name levels from the clear side, by field and level; the
+            fall-back parameters are used where it says nothing.
+        given: other parameters than those of the file.
+    """
+    chosen = given or parameters()
+    agreement = name_agreement or {}
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "record_id",
+        "probability_two_random_records_match": chosen.fallback_prior,
+        "comparisons": [
+            _comparison(name, levels, chosen, agreement.get(name, {}))
+            for name, levels in comparison_levels(hardened).items()
+        ],
+        "blocking_rules_to_generate_predictions": [
+            {"blocking_rule": rule_sql(name), "sql_dialect": "duckdb"} for name in BLOCKING_RULES
+        ],
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
+        "additional_columns_to_retain": ["record_key"],
+        "max_iterations": 25,
+        "linker_uid": "linked_cyp",
+    }
+
+
+def _comparison(
+    name: str, levels: Levels, chosen: Parameters, agreement: dict[str, float]
+) -> dict[str, Any]:
+    described = []
+    for label, sql in levels.items():
+        level: dict[str, Any] = {"sql_condition": sql, "label_for_charts": label}
+        if label == NULL_LEVEL:
+            level["is_null_level"] = True
+        else:
+            values = chosen.levels[name][label]
+            level["m_probability"] = values.m
+            level["u_probability"] = agreement.get(label, values.u)
+            level["fix_m_probability"] = values.fixed
+            # Names: from the clear side or the file, never from sampled pairs (parameters.toml).
+            level["fix_u_probability"] = values.fixed or name in ("forename", "surname")
+        described.append(level)
+    return {
+        "output_column_name": name,
+        "comparison_description": name.replace("_", " "),
+        "comparison_levels": described,
+    }

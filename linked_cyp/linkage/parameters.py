@@ -1,0 +1,45 @@
+"""The parameters file, read once: what is fixed, what is assumed, where the thresholds are."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LevelParameters:
+    """Probability of one comparison level among true pairs (m) and among others (u)."""
+
+    m: float
+    u: float
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """See ``parameters.toml``, which says where each number comes from."""
+
+    lowest_weight: float
+    link_weight: float
+    nameless_margin: float
+    strong_weight: float
+    u_pairs: int
+    em_pairs: int
+    fewest_pairs: int
+    prior_pairs: int
+    prior_recall: float
+    fallback_prior: float
+    seed: int
+    levels: dict[str, dict[str, LevelParameters]]
+
+
+@cache
+def parameters(path: Path = Path(__file__).with_name("parameters.toml")) -> Parameters:
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    levels = {
+        comparison: {label: LevelParameters(**values) for label, values in labels.items()}
+        for comparison, labels in document["levels"].items()
+    }
+    return Parameters(**document["prediction"], **document["training"], levels=levels)

@@ -1,0 +1,191 @@
+"""Write person records into the linkage store, and link a frame of them in one call.
+
+Where the identities come from is :mod:`linked_cyp.linkage.identities`; what is kept of them is
+:mod:`linked_cyp.linkage.person_records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from linked_cyp.errors import value_free
+from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.model import NULL_LEVEL, comparison_levels
+from linked_cyp.linkage.person_records import (
+    ALTERNATIVES,
+    COLUMNS,
+    DDL,
+    IDENTITY_SCHEMA,
+    encode,
+    expand,
+    per_distinct,
+)
+from linked_cyp.names import compact_name, name_parts, phonetic
+
+SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
+SAMPLED_PAIRS = 1_000_000
+
+
+def write_person_records(
+    con: duckdb.DuckDBPyConnection,
+    batches: Iterable[pl.DataFrame],
+    sources: pl.DataFrame,
+    aliases: pl.DataFrame,
+    encoder: Encoder,
+) -> int:
+    """Encode identities batch by batch into ``linkage.main.person_record`` and its companions.
+
+    Args:
+        con: connection with a writable ``linkage`` catalog; the tables are replaced.
+        batches: standardised identities, each source person in one batch only.
+        sources: ``source``, ``feed``, ``supplier`` (numbers) and ``tells_apart``: whether the
+            source's own key is an authority's id, so that two keys mean two children.
+        aliases: ``identifier`` (nhs or upn), ``former``, ``present``: numbers that a source says
+            replaced each other, standardised.
+        encoder: how names are encoded.
+
+    Returns:
+        Number of rows, alternatives included.
+    """
+    counts: dict[str, list[pl.DataFrame]] = {"forename": [], "surname": []}
+    with value_free("encoding person records"):
+        con.execute(f"CREATE OR REPLACE TEMP TABLE encoded ({DDL.split(', ', 1)[1]})")
+        for batch in batches:
+            for field, frequencies in counts.items():
+                frequencies.append(_frequencies(batch[field]))
+            _insert(con, "encoded", encode(expand(batch), encoder))
+        con.execute(
+            "CREATE OR REPLACE TABLE linkage.main.person_record AS SELECT row_number() OVER"
+            f" (ORDER BY source, record_key, alternative)::BIGINT AS record_id, {_ENCODED}"
+            " FROM encoded ORDER BY record_id"
+        )
+        con.execute("DROP TABLE encoded")
+        _replace(con, "source", SOURCE_DDL, sources)
+        _replace(
+            con,
+            "identifier_alias",
+            "identifier VARCHAR, former BIGINT, token BIGINT",
+            _alias_tokens(aliases, encoder),
+        )
+        agreement = [
+            (field, level, share)
+            for field, frequencies in counts.items()
+            for level, share in name_agreement(field, pl.concat(frequencies), encoder).items()
+        ]
+        _replace(
+            con,
+            "name_agreement",
+            "field VARCHAR, level VARCHAR, share DOUBLE",
+            pl.DataFrame(agreement, schema=["field", "level", "share"], orient="row"),
+        )
+        con.execute("CREATE OR REPLACE TABLE linkage.main.build (is_hardened BOOLEAN)")
+        con.execute("INSERT INTO linkage.main.build VALUES (?)", [encoder.hardened])
+        return con.execute("SELECT count(*) FROM linkage.main.person_record").fetchall()[0][0]
+
+
+_ENCODED = ", ".join(name for name in COLUMNS if name != "record_id")
+
+
+def name_agreement(
+    field: str, frequencies: pl.DataFrame, encoder: Encoder, seed: int = 1
+) -> dict[str, float]:
+    """Share of random pairs of people at each level of a name comparison.
+
+    Six aggregate numbers per field, sampled in memory from ``name`` and its ``n`` people; no
+    name and no frequency of one leaves this function. Empty without names.
+    """
+    people = frequencies.group_by("name").agg(pl.col("n").sum()).sort("name")
+    if people["n"].sum() is None or people["n"].sum() < 2:
+        return {}
+    share = people["n"].to_numpy() / people["n"].sum()
+    draw = np.random.default_rng(seed)
+    left, right = (draw.choice(len(share), SAMPLED_PAIRS, p=share) for _ in range(2))
+    compact = per_distinct(people["name"], compact_name)
+    heard = per_distinct(people["name"], phonetic).fill_null("").to_physical().to_numpy()
+    unsalted = Encoder(encoder._keys, hardened=False)
+    bloom = unsalted.bloom(field, compact, np.zeros(len(share), dtype=np.int64))
+    common = sum(
+        np.bitwise_count(lane[left] & lane[right]).astype(np.int32)
+        for lane in (bloom.lane_0.view(np.uint64), bloom.lane_1.view(np.uint64))
+    )
+    alike = 200 * common / (bloom.bits[left] + bloom.bits[right])
+    part = people["name"].to_frame().select(name_parts(pl.col("name"))).to_series().to_list()
+    several = np.array([len(p or ()) > 1 for p in part])
+    shares_part = np.zeros(SAMPLED_PAIRS, dtype=bool)
+    for pair in np.flatnonzero(several[left] | several[right]).tolist():
+        shares_part[pair] = not set(part[left[pair]]).isdisjoint(part[right[pair]])
+    conditions = {
+        "exact": compact.to_physical().to_numpy()[left] == compact.to_numpy()[right],
+        "dice_80": alike >= 80,
+        "part": shares_part,
+        "sound": (heard[left] == heard[right]) & (heard[left] != ""),
+        "dice_60": alike >= 60,
+        "dice_45": alike >= 45,
+        "differ": np.ones(SAMPLED_PAIRS, dtype=bool),
+    }
+    shares: dict[str, float] = {}
+    rest = np.ones(SAMPLED_PAIRS, dtype=bool)
+    for level in comparison_levels()[field]:
+        if level not in (NULL_LEVEL, "twin"):
+            here = rest & conditions[level]
+            # A level that was not drawn is rarer than one in the sample, not impossible.
+            shares[level] = max(float(here.mean()), 0.5 / SAMPLED_PAIRS)
+            rest &= ~here
+    return shares
+
+
+def _frequencies(names: pl.Series) -> pl.DataFrame:
+    return names.drop_nulls().alias("name").to_frame().group_by("name").agg(pl.len().alias("n"))
+
+
+def _alias_tokens(aliases: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
+    """Tokens of former numbers and of the last number in each chain of replacements."""
+    frames = []
+    for identifier in ("nhs", "upn"):
+        chosen = aliases.filter(
+            (pl.col("identifier") == identifier) & (pl.col("former") != pl.col("present"))
+        )
+        present = dict(chosen.select("former", "present").iter_rows())
+        for former, number in list(present.items()):
+            seen = {former}
+            while number in present and number not in seen:
+                seen.add(number)
+                number = present[number]
+            present[former] = number
+        former, token = (
+            encoder.tokens(identifier, pl.Series(list(x), dtype=pl.String))
+            for x in (present.keys(), present.values())
+        )
+        frames.append(
+            pl.DataFrame({"former": former, "token": token}).select(
+                pl.lit(identifier).alias("identifier"),
+                pl.col("former").cast(pl.Int64),
+                pl.col("token").cast(pl.Int64),
+            )
+        )
+    return pl.concat(frames).filter(pl.col("former") != pl.col("token"))
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    con.register("incoming", frame.to_arrow())
+    con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+    con.unregister("incoming")
+
+
+def _replace(con: duckdb.DuckDBPyConnection, name: str, ddl: str, frame: pl.DataFrame) -> None:
+    con.execute(f"CREATE OR REPLACE TABLE linkage.main.{name} ({ddl})")
+    _insert(con, f"linkage.main.{name}", frame)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What :func:`link` returns."""
+
+    persons: pl.DataFrame  # record_id (as given), person_id (number of the person, from 0)
+    pairs: pl.DataFrame  # record_id_l, record_id_r, match_weight
+    refused: pl.DataFrame  # record_id_l, record_id_r, match_weight, reason

@@ -1,0 +1,230 @@
+"""Train the model once and keep it: ``linkage.main.model``.
+
+The model in force is the newest row. It is never trained in passing: only when there is none, or
+when somebody says so; the before/after of a retraining is the two rows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import duckdb
+
+from linked_cyp.errors import LinkedCypError
+from linked_cyp.linkage import model
+from linked_cyp.linkage.parameters import Parameters, parameters
+from linked_cyp.linkage.splink_session import linker
+
+MODEL_DDL = """
+    model_id BIGINT, created TIMESTAMP, splink_version VARCHAR, seed BIGINT, is_hardened BOOLEAN,
+    records BIGINT, data_fingerprint VARCHAR, sessions VARCHAR[], settings VARCHAR,
+    parameters STRUCT(comparison VARCHAR, level VARCHAR, m DOUBLE, u DOUBLE, origin VARCHAR)[]
+"""
+_LOWEST = 1e-9  # a level that was never seen is improbable, not impossible
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model in force."""
+
+    model_id: int
+    settings: dict[str, Any]
+    sessions: tuple[str, ...]
+    data_fingerprint: str
+    is_hardened: bool
+    is_new: bool
+
+
+def train(
+    con: duckdb.DuckDBPyConnection, *, retrain: bool = False, given: Parameters | None = None
+) -> TrainedModel:
+    """The model in force; trained and persisted first when there is none or ``retrain`` is true.
+
+    Needs ``linkage.main.person_record`` (and ``name_agreement``) in a writable ``linkage`` catalog.
+    Only current values of records that may be linked are used. Parameters that the data cannot
+    teach (few records, a level never met) keep the fall-back of ``parameters.toml``.
+
+    Raises:
+        LinkedCypError: Splink failed, or a parameter is not set.
+    """
+    con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.model ({MODEL_DDL})")
+    known = None if retrain else current_model(con)
+    if known:
+        return known
+    chosen = given or parameters()
+    hardened = _is_hardened(con)
+    start = model.settings(hardened=hardened, name_agreement=name_agreement(con), given=chosen)
+    relation = (
+        "(SELECT * FROM linkage.main.person_record WHERE alternative = 0 AND exclusion IS NULL)"
+    )
+    counts = _session_pairs(con, relation)
+    sessions = [name for name, pairs in counts.items() if pairs >= chosen.fewest_pairs]
+    records = con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    with linker(con, relation, start, doing="training the linkage model") as splink:
+        if sessions:
+            splink.training.estimate_u_using_random_sampling(
+                max_pairs=min(chosen.u_pairs, records * records), seed=chosen.seed
+            )
+        for name in sessions:
+            splink.training.estimate_parameters_using_expectation_maximisation(
+                model.TRAINING_BLOCKS[name], max_pairs=chosen.em_pairs
+            )
+        trained = splink.misc.save_model_to_json()
+    trained["probability_two_random_records_match"] = _prior(con, relation, chosen)
+    pairs = sum(min(counts[name], chosen.em_pairs) for name in sessions)
+    parameters_used = complete(trained, start, trust=pairs / (pairs + chosen.prior_pairs))
+    check_complete(trained)
+    _persist(con, trained, parameters_used, sessions, records, hardened, chosen.seed)
+    found = current_model(con)
+    assert found is not None
+    return replace(found, is_new=True)
+
+
+def current_model(con: duckdb.DuckDBPyConnection) -> TrainedModel | None:
+    """The newest persisted model, or None before the first training."""
+    rows = con.execute(
+        "SELECT model_id, settings, sessions, data_fingerprint, is_hardened"
+        " FROM linkage.main.model ORDER BY model_id DESC LIMIT 1"
+    ).fetchall()
+    if not rows:
+        return None
+    number, text, sessions, fingerprint, hardened = rows[0]
+    return TrainedModel(
+        number, json.loads(text), tuple(sessions), fingerprint, hardened, is_new=False
+    )
+
+
+def complete(trained: dict[str, Any], start: dict[str, Any], trust: float) -> list[dict[str, Any]]:
+    """Settle, in place, every m and u; say where each came from.
+
+    What is fixed or was not learnt keeps its fall-back. A learnt m is drawn towards the fall-back
+    (weights ``trust`` and ``1 - trust``): a level that few pairs did not happen to show is rare,
+    not impossible.
+    """
+    used = []
+    for after, before in zip(trained["comparisons"], start["comparisons"], strict=True):
+        for level, fallback in zip(
+            after["comparison_levels"], before["comparison_levels"], strict=True
+        ):
+            if level.get("is_null_level"):
+                continue
+            origins = []
+            for kind in ("m_probability", "u_probability"):
+                learnt, assumed = level.get(kind), fallback[kind]
+                usable = isinstance(learnt, int | float) and math.isfinite(learnt) and learnt > 0
+                is_learnt = usable and learnt != assumed and not fallback[f"fix_{kind}"]
+                value = learnt if is_learnt else assumed
+                if is_learnt and kind == "m_probability":
+                    value = trust * learnt + (1 - trust) * assumed
+                level[kind] = min(max(float(value), _LOWEST), 1 - _LOWEST)
+                origins.append("learnt" if is_learnt else "given")
+            used.append(
+                {
+                    "comparison": after["output_column_name"],
+                    "level": level["label_for_charts"],
+                    "m": level["m_probability"],
+                    "u": level["u_probability"],
+                    "origin": f"m {origins[0]}, u {origins[1]}",
+                }
+            )
+    return used
+
+
+def check_complete(settings: dict[str, Any]) -> None:
+    """Refuse a model in which a level would silently count for nothing.
+
+    Raises:
+        LinkedCypError: names the first level without m or u strictly between 0 and 1.
+    """
+    for comparison in settings["comparisons"]:
+        for level in comparison["comparison_levels"]:
+            if level.get("is_null_level"):
+                continue
+            for kind in ("m_probability", "u_probability"):
+                value = level.get(kind)
+                if not isinstance(value, int | float) or not 0 < value < 1:
+                    where = f"{comparison['output_column_name']}.{level['label_for_charts']}"
+                    raise LinkedCypError(f"the linkage model has no {kind} for {where}")
+
+
+def name_agreement(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, float]]:
+    """How often the names of two random people agree, from the clear side (may be empty)."""
+    result: dict[str, dict[str, float]] = {}
+    for field, level, share in con.execute("FROM linkage.main.name_agreement").fetchall():
+        result.setdefault(field, {})[level] = share
+    return result
+
+
+def _is_hardened(con: duckdb.DuckDBPyConnection) -> bool:
+    rows = con.execute("SELECT is_hardened FROM linkage.main.build LIMIT 1").fetchall()
+    return bool(rows[0][0]) if rows else True
+
+
+def _session_pairs(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, int]:
+    """Pairs in each training block, from group sizes (the blocks are all equalities)."""
+    counts = {}
+    for name, rule in model.TRAINING_BLOCKS.items():
+        columns = ", ".join(part.split(" = ")[0].removeprefix("l.") for part in rule.split(" AND "))
+        known = " AND ".join(f"{c} IS NOT NULL" for c in columns.split(", "))
+        counts[name] = con.execute(
+            f"SELECT coalesce(sum(n * (n - 1) / 2), 0)::BIGINT FROM (SELECT count(*) AS n"
+            f" FROM {relation} WHERE {known} GROUP BY {columns})"
+        ).fetchall()[0][0]
+    return counts
+
+
+def _prior(con: duckdb.DuckDBPyConnection, relation: str, chosen: Parameters) -> float:
+    """Probability that two random records match: pairs the safe rules find, over recall."""
+    rules = [model.rule_sql(name) for name in model.PRIOR_RULES] + [model.PRIOR_NAMES]
+    union = " UNION ".join(
+        f"SELECT l.record_key, r.record_key FROM {relation} l JOIN {relation} r"
+        f" ON {rule} AND l.record_key < r.record_key"
+        for rule in rules
+    )
+    pairs, records = con.execute(
+        f"SELECT (SELECT count(*) FROM ({union})), (SELECT count(*) FROM {relation})"
+    ).fetchall()[0]
+    possible = records * (records - 1) / 2
+    if not pairs or not possible:
+        return chosen.fallback_prior
+    return min(pairs / chosen.prior_recall / possible, 0.5)
+
+
+def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
+    """A hash of which records there are and what they hold, whatever their order."""
+    value = con.execute(
+        "SELECT count(*)::VARCHAR || '-' || coalesce(bit_xor(hash(p)), 0)::VARCHAR FROM"
+        " (SELECT * EXCLUDE (record_id, source, supplier) FROM linkage.main.person_record) p"
+    ).fetchall()
+    return str(value[0][0])
+
+
+def _persist(
+    con: duckdb.DuckDBPyConnection,
+    trained: dict[str, Any],
+    used: list[dict[str, Any]],
+    sessions: list[str],
+    records: int,
+    hardened: bool,
+    seed: int,
+) -> None:
+    con.execute(
+        "INSERT INTO linkage.main.model SELECT coalesce(max(model_id), 0) + 1,"
+        " ?, ?, ?, ?, ?, ?, ?, ?, ? FROM linkage.main.model",
+        [
+            datetime.now(UTC).replace(tzinfo=None),
+            version("splink"),
+            seed,
+            hardened,
+            records,
+            data_fingerprint(con),
+            sessions,
+            json.dumps(trained),
+            used,
+        ],
+    )
