@@ -213,18 +213,6 @@ IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
         "postcode": Identifier(standardise_postcode, valid_postcode),
     }
 )
-_KIND_OF_ROLE = {
-    "nhs_number": "nhs_number",
-    "upn": "upn",
-    "former_upn": "upn",
-    "postcode": "postcode",
-}
-
-
-def standardiser(identifier_type: str | None, linkage_role: str | None = None) -> Rule:
-    """How a column's values are spelt before they are hashed, from what its contract says it is."""
-    kind = identifier_type or _KIND_OF_ROLE.get(linkage_role or "")
-    return IDENTIFIERS[kind].standardise if kind in IDENTIFIERS else standardise_id
 
 
 def _compact(values: pl.Expr) -> pl.Expr:
