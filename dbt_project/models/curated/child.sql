@@ -1,0 +1,33 @@
+with seen as (
+    select
+        person_id,
+        min(seen_month) as first_seen_month,
+        max(seen_month) as last_seen_month,
+        count(distinct feed) as source_count
+    from {{ ref('stg_person_observation') }}
+    where person_id not in (select person_id from {{ ref('stg_person_withheld') }})
+    group by person_id
+)
+
+select
+    seen.person_id,
+    coalesce(sex.sex, 'U') as sex,
+    birth.birth_month,
+    ethnicity.ethnicity_code,
+    coalesce(harmonised.ons2011_group, 'Unknown') as ethnicity_group,
+    ethnicity.feed as ethnicity_source,
+    death.death_month,
+    seen.first_seen_month,
+    seen.last_seen_month,
+    cast(seen.source_count as integer) as source_count
+from seen
+left join {{ best_known(ref('stg_person_observation'), 'sex') }} as sex using (person_id)
+left join {{ best_known(ref('stg_person_observation'), 'birth_month') }} as birth
+    using (person_id)
+left join {{ best_known(ref('stg_person_observation'), 'ethnicity_code') }} as ethnicity
+    using (person_id)
+left join {{ best_known(ref('stg_person_observation'), 'death_month') }} as death
+    using (person_id)
+left join {{ ref('ethnicity') }} as harmonised
+    on harmonised.scheme = 'dfe_main'
+    and harmonised.source_code = ethnicity.ethnicity_code

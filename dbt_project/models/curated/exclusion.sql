@@ -1,0 +1,21 @@
+select
+    person_id,
+    cast(row_number() over (
+        partition by person_id
+        order by exclusion_start_date, school_id, exclusion_category_code
+    ) as integer) as exclusion_number,
+    school_id,
+    local_authority,
+    exclusion_start_date,
+    cast(
+        year(exclusion_start_date) + (month(exclusion_start_date) >= 9)::integer as integer
+    ) as academic_year,
+    exclusion_category_code,
+    exclusion_category_code = 'PERM' as is_permanent,
+    cast(excluded_session_count as integer) as excluded_sessions,
+    exclusion_reason_1_code,
+    exclusion_reason_2_code,
+    exclusion_reason_3_code,
+    sen_provision_code
+from {{ ref('stg_school_census__exclusion') }}
+where person_id in (select person_id from {{ ref('child') }})

@@ -1,0 +1,50 @@
+with first_diagnosis as (
+    select person_id, admission_number, icd10_code
+    from {{ ref('hospital_diagnosis') }}
+    where episode_number = 1 and is_primary
+),
+
+episodes as (
+    select person_id, admission_number, count(*) as episode_count
+    from {{ ref('int_hospital_episode') }}
+    group by person_id, admission_number
+)
+
+select
+    admission.person_id,
+    admission.admission_number,
+    admission.provider_code,
+    cast(case
+        when admission.is_date_coarsened then date_trunc('month', admission.admission_date)
+        else admission.admission_date
+    end as date) as admission_date,
+    cast(case
+        when admission.is_date_coarsened then date_trunc('month', admission.discharge_date)
+        else admission.discharge_date
+    end as date) as discharge_date,
+    admission.is_date_coarsened,
+    cast(date_diff('day', admission.admission_date, admission.discharge_date) as integer)
+        as length_of_stay_days,
+    case
+        when admission.admission_date >= admission.birth_month
+            then {{ completed_years('admission.birth_month', 'admission.admission_date') }}
+    end as admission_age_years,
+    admission.admission_method_code,
+    case
+        when admission.is_birth then 'birth'
+        when admission.admission_method_code in ('11', '12', '13') then 'elective'
+        when admission.admission_method_code like '2_' then 'emergency'
+        when admission.admission_method_code in ('31', '32') then 'maternity'
+        when admission.admission_method_code = '81' then 'transfer'
+    end as admission_type,
+    coalesce(admission.admission_method_code like '2_', false) as is_emergency,
+    coalesce(admission.is_birth, false) as is_birth,
+    admission.patient_classification_code,
+    admission.admission_source_code,
+    admission.discharge_method_code,
+    admission.discharge_destination_code,
+    first_diagnosis.icd10_code as primary_icd10_code,
+    cast(coalesce(episodes.episode_count, 0) as integer) as episode_count
+from {{ ref('int_hospital_admission') }} as admission
+left join first_diagnosis using (person_id, admission_number)
+left join episodes using (person_id, admission_number)

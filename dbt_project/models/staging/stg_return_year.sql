@@ -1,0 +1,10 @@
+-- The years for which a local authority's annual return was accepted, and the newest of them.
+select
+    feed,
+    supplier as local_authority,
+    collection_year,
+    make_date(collection_year, 3, 31) as year_end,
+    max(collection_year) over (partition by feed, supplier) as newest_year
+from {{ ref('stg_delivery') }}
+where feed in ('cin_census', 'ssda903')
+group by feed, supplier, collection_year
