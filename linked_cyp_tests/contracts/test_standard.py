@@ -1,0 +1,158 @@
+"""Every contract keeps to the standard and to the vocabulary written in the README."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from linked_cyp.contracts import load_codesets, load_contract
+from linked_cyp.errors import LinkedCypError
+from linked_cyp_tests.contracts.common import FEEDS, FOLDER, contracts
+
+PATHS = sorted(FOLDER.glob("*.odcs.yaml"))
+
+
+def document(feed: str) -> dict[str, Any]:
+    return yaml.safe_load((FOLDER / f"{feed}.odcs.yaml").read_text(encoding="utf-8"))
+
+
+def custom_properties(item: Any, where: str = "contract") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every custom property of a contract with the level it stands on."""
+    for entry in item.get("customProperties", ()):
+        yield where, entry
+    for table in item.get("schema", ()):
+        yield from custom_properties(table, "table")
+    for column in item.get("properties", ()):
+        yield from custom_properties(column, "column")
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    text = files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
+    schema = json.loads(text)
+    return jsonschema.validators.validator_for(schema)(schema)
+
+
+def test_the_five_feeds_are_there() -> None:
+    assert set(FEEDS) <= set(contracts())
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.name)
+def test_contract_is_valid_odcs(path: Any, validator: Any) -> None:
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert found["apiVersion"] == "v3.1.0"
+    assert [error.message for error in validator.iter_errors(found)] == []
+
+
+def test_the_schema_would_refuse_an_unknown_word(validator: Any) -> None:
+    broken = document("ssda903")
+    broken["schema"][0]["properties"][0]["pseudonymisation"] = "token"
+    assert list(validator.iter_errors(broken))
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_custom_properties_are_in_the_vocabulary(feed: str) -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## Our custom properties")[1].split("\n## ")[0]
+    known = {
+        (level.strip(), word)
+        for levels, words in re.findall(r"^\| ([a-z, ]+) \| (`[^|]+`) \|", section, re.M)
+        for level in levels.split(",")
+        for word in re.findall(r"`(\w+)`", words)
+    }
+    used = {(where, entry["property"]) for where, entry in custom_properties(document(feed))}
+    assert used <= known
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_contract_says_what_a_steward_asks(feed: str) -> None:
+    contract = contracts()[feed]
+    for text in (contract.purpose, contract.description, contract.limitations):
+        assert len(text.split()) >= 8
+    assert "Article 6" in contract.legal_basis
+    assert contract.owner
+    assert contract.cadence in {"annual", "termly", "quarterly", "monthly"}
+    assert contract.source_of_fact
+    assert re.fullmatch(r"\d+\.\d+\.\d+", contract.version)
+    assert 0 < contract.max_quarantined_share <= 0.1
+    assert contract.reader in {"delimited", "cin_xml"}
+    assert any(table.required for table in contract.tables.values())
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_tables_are_described(feed: str) -> None:
+    for table in contracts()[feed].tables.values():
+        assert len(table.description.split()) >= 4, table.table_name
+        assert table.grain.startswith("one "), table.table_name
+        assert table.columns, table.table_name
+
+
+def test_relationships_lead_to_the_key_of_another_table() -> None:
+    for contract in contracts().values():
+        for table in contract.tables.values():
+            for link in table.relationships:
+                target = contract.tables[link.to_table]
+                assert link.to_columns == target.primary_key, table.table_name
+                assert len(link.columns) == len(link.to_columns)
+                types = [table.column(c).type for c in link.columns]
+                assert types == [target.column(c).type for c in link.to_columns]
+
+
+def test_every_person_reaches_the_warehouse() -> None:
+    """A table has a person key or leads to one over its relationships."""
+
+    def reaches(contract: Any, name: str, seen: frozenset[str]) -> bool:
+        table = contract.tables[name]
+        return bool(table.person_key) or any(
+            reaches(contract, link.to_table, seen | {name})
+            for link in table.relationships
+            if link.to_table not in seen
+        )
+
+    without = {
+        table.table_name
+        for contract in contracts().values()
+        for table in contract.tables.values()
+        if not reaches(contract, table.name, frozenset())
+    }
+    # a header, a school's return and a log are about files, not people
+    assert without == {
+        "cin_census__header",
+        "school_census__school_census",
+        "sus_apc__insert_delete_log",
+    }
+
+
+def test_a_person_key_ends_with_what_every_row_has_or_is_optional_by_design() -> None:
+    for contract in contracts().values():
+        for table in contract.tables.values():
+            if table.person_key and table.name not in ("pupil_on_roll", "pupil_no_longer_on_roll"):
+                last = table.person_key[-1]
+                assert all(table.column(name).required for name in last), table.table_name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("value: token}", "value: keep}", "a direct identifier cannot be kept"),
+        ("id: ssda903", "id: other", "file is named for"),
+        ("property: legalBasis", "property: other", "legalBasis is missing"),
+        ("personKey, value: [[child_id]]", "personKey, value: [[nobody]]", "undeclared column"),
+        ("name: sex_code", "name: child_id", "declared twice"),
+        ("value: sex_ssda903}", "value: nothing}", "no codeset nothing"),
+    ],
+)
+def test_a_broken_contract_is_refused(tmp_path: Any, old: str, new: str, complaint: str) -> None:
+    text = (FOLDER / "ssda903.odcs.yaml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "ssda903.odcs.yaml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(LinkedCypError, match=complaint):
+        load_contract(path, load_codesets(FOLDER / "codesets"))
