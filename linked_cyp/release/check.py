@@ -1,0 +1,157 @@
+"""The last look at a finished file, opened as a researcher would, before it gets its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.release.build import ID_PATTERN, OPERATIONAL, ReleaseColumn, ReleaseTable, quoted
+
+# Shapes that only an identifier has; codes in use (LSOA, URN, ICD-10, SNOMED) have others.
+SHAPES: Mapping[str, str] = {
+    "a UPN": r"(?i)\b[A-HJ-NP-RT-Z][0-9]{11}[0-9A-Z]\b",
+    "a postcode": r"(?i)\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][ABD-HJLNP-UW-Z]{2}\b",
+    "a hash": r"(?i)\b([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b",
+}
+# Nothing that research counts or measures is this large; 63-bit tokens are.
+LARGEST_NUMBER = 2**40
+_WHOLE = ("BIGINT", "UBIGINT", "HUGEINT", "UINTEGER", "INTEGER")
+
+
+def check_release(path: Path, tables: Sequence[ReleaseTable], counts: Mapping[str, int]) -> None:
+    """Refuse the file unless it holds what was planned, documented, and nothing like an identifier.
+
+    Args:
+        counts: rows of each ``zone.table`` in the warehouse.
+
+    Raises:
+        LinkedCypError: names every table or column that fails, and why.
+    """
+    with value_free("checking the release"), duckdb.connect(str(path), read_only=True) as con:
+        problems = [
+            *_contents(con, tables, counts),
+            *_comments(con),
+            *_ids(con, tables),
+            *_identifier_shapes(con, tables),
+        ]
+    if problems:
+        raise LinkedCypError("release refused: " + "; ".join(problems))
+
+
+def _contents(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable], counts: Mapping[str, int]
+) -> Iterator[str]:
+    research = {(t.zone, t.name): t for t in tables}
+    held = con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
+    ).fetchall()
+    for schema, name in held:
+        if schema in ("curated", "cohort") and (schema, name) not in research:
+            yield f"{schema}.{name} is in the file but not in the project"
+    for (zone, name), table in research.items():
+        if (zone, name) not in held:
+            yield f"{zone}.{name} is missing from the file"
+            continue
+        rows = con.execute(f"SELECT count(*) FROM {table.relation}").fetchone()
+        if not rows or rows[0] != counts[f"{zone}.{name}"]:
+            yield f"{zone}.{name} has a different number of rows from the warehouse"
+        listed = con.execute(
+            "SELECT column_name FROM main.dictionary WHERE table_schema = ? AND table_name = ?"
+            " ORDER BY position",
+            [zone, name],
+        ).fetchall()
+        columns = [c.name for c in table.columns]
+        if [row[0] for row in listed] != columns or [
+            row[0] for row in con.execute(f"DESCRIBE {table.relation}").fetchall()
+        ] != columns:
+            yield f"{zone}.{name}: file, dictionary and project name different columns"
+    for kind in ("views", "sequences", "indexes"):
+        found = con.execute(
+            f"SELECT count(*) FROM duckdb_{kind}() WHERE database_name = current_database()"
+            + (" AND NOT internal" if kind == "views" else "")
+        ).fetchone()
+        if found and found[0]:
+            yield f"the file holds {kind}"
+
+
+def _comments(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    rows = con.execute(
+        """
+        SELECT schema_name || '.' || table_name FROM duckdb_tables()
+        WHERE NOT internal AND coalesce(trim(comment), '') = ''
+        UNION ALL
+        SELECT schema_name || '.' || table_name || '.' || column_name FROM duckdb_columns()
+        WHERE NOT internal AND coalesce(trim(comment), '') = ''
+        """
+    ).fetchall()
+    for (name,) in rows:
+        yield f"{name} has no comment"
+
+
+def _ids(con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]) -> Iterator[str]:
+    for table in tables:
+        for column in table.columns:
+            place = f"{table.zone}.{table.name}.{column.name}"
+            if OPERATIONAL.fullmatch(column.name):
+                yield f"{place} is the warehouse's own bookkeeping"
+            if column.is_id and _any(
+                con, table, f"NOT regexp_full_match({quoted(column.name)}, '{ID_PATTERN}')"
+            ):
+                yield f"{place} holds something other than this project's ids"
+
+
+def _identifier_shapes(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]
+) -> Iterator[str]:
+    for table in tables:
+        for column in table.columns:
+            if column.is_id:
+                continue
+            place = f"{table.zone}.{table.name}.{column.name}"
+            for what, condition in _suspicions(column):
+                if _any(con, table, condition):
+                    yield f"{place} holds {what}"
+            if _looks_like_nhs_numbers(con, table, column):
+                yield f"{place} holds NHS numbers"
+
+
+def _suspicions(column: ReleaseColumn) -> Iterator[tuple[str, str]]:
+    """What a column must not hold, and the SQL condition that finds it."""
+    name = quoted(column.name)
+    if column.type in _WHOLE or column.type.startswith("DECIMAL"):
+        yield "numbers as large as tokens", f"abs({name}) > {LARGEST_NUMBER}"
+    elif "VARCHAR" in column.type or column.type.startswith("ENUM"):
+        for what, pattern in SHAPES.items():
+            yield what, f"regexp_matches(CAST({name} AS VARCHAR), '{pattern}')"
+
+
+def _looks_like_nhs_numbers(
+    con: duckdb.DuckDBPyConnection, table: ReleaseTable, column: ReleaseColumn
+) -> bool:
+    """One in eleven 10-digit codes (SNOMED has some) passes the check; not one row in five."""
+    found = con.execute(
+        f"SELECT count(*), count(*) FILTER ({_nhs_check(quoted(column.name))})"
+        f" FROM {table.relation}"
+    ).fetchone()
+    rows, passing = found or (0, 0)
+    return passing > (0.2 * rows if column.name.endswith("_code") else 0)
+
+
+def _nhs_check(name: str) -> str:
+    """SQL: the digits are ten and their check digit (modulus 11) is right."""
+    digits = f"regexp_replace(CAST({name} AS VARCHAR), '[ -]', '', 'g')"
+    total = " + ".join(
+        f"({11 - i}) * CAST(substr({digits}, {i}, 1) AS INTEGER)" for i in range(1, 10)
+    )
+    return (
+        f"CASE WHEN regexp_full_match({digits}, '[34679][0-9]{{9}}') THEN"
+        f" (11 - ({total}) % 11) % 11 = CAST(substr({digits}, 10, 1) AS INTEGER) ELSE false END"
+    )
+
+
+def _any(con: duckdb.DuckDBPyConnection, table: ReleaseTable, condition: str) -> bool:
+    row = con.execute(f"SELECT 1 FROM {table.relation} WHERE {condition} LIMIT 1").fetchone()
+    return row is not None

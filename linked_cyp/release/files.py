@@ -1,0 +1,186 @@
+"""The files of a project's releases: names, the pointer, roll back, and what a crash leaves.
+
+``releases/<project>/<sequence>-<hash>.duckdb`` are immutable; ``current.duckdb`` is a symbolic
+link to one of them, swapped atomically, so a reader holds the file it opened whatever happens.
+``stepped_back.json`` lists releases that an operator rolled back from: publishing the same content
+again does not bring them back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from linked_cyp.errors import LinkedCypError
+from linked_cyp.settings import Settings
+
+POINTER = "current.duckdb"
+STEPPED_BACK = "stepped_back.json"
+BUILDING = ".building-"
+_RELEASE = re.compile(r"(\d{4,})-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class ReleaseRef:
+    """One release. ``created`` is False when publishing found nothing new to publish."""
+
+    project: str
+    release_id: str
+    path: Path
+    is_current: bool
+    created: bool = False
+
+    @property
+    def sequence(self) -> int:
+        return int(self.release_id.split("-", 1)[0])
+
+
+def project_folder(settings: Settings, project: str) -> Path:
+    return settings.releases / project
+
+
+def releases(settings: Settings, project: str) -> list[ReleaseRef]:
+    """Every release of a project, oldest first."""
+    folder = project_folder(settings, project)
+    pointed = _pointed(folder)
+    found = [
+        ReleaseRef(project, path.stem, path, path.stem == pointed)
+        for path in folder.glob("*.duckdb")
+        if not path.is_symlink() and _RELEASE.fullmatch(path.stem)
+    ]
+    return sorted(found, key=lambda ref: ref.sequence)
+
+
+def current(settings: Settings, project: str) -> ReleaseRef | None:
+    """The release the pointer names, or None before the first."""
+    return next((ref for ref in releases(settings, project) if ref.is_current), None)
+
+
+def rollback(settings: Settings, project: str, release_id: str | None = None) -> ReleaseRef:
+    """Point to the release before the current one, or to the one named. No file is changed.
+
+    Readers of the release stepped back from keep what they have open.
+
+    Raises:
+        LinkedCypError: there is no such release, or none before the current one.
+    """
+    if not project_folder(settings, project).is_dir():
+        raise LinkedCypError(f"project {project} has no releases")
+    with locked(settings, project):
+        known = releases(settings, project)
+        now = next((ref for ref in known if ref.is_current), None)
+        if release_id is None:
+            earlier = [ref for ref in known if now and ref.sequence < now.sequence]
+            if not earlier:
+                raise LinkedCypError(f"project {project} has no release before the current one")
+            target = earlier[-1]
+        else:
+            named = [ref for ref in known if ref.release_id == release_id]
+            if not named:
+                raise LinkedCypError(f"project {project} has no release {release_id}")
+            target = named[0]
+        later = [ref.release_id for ref in known if ref.sequence > target.sequence]
+        _replace_text(target.path.with_name(STEPPED_BACK), json.dumps(later) + "\n")
+        point_to(target)
+    return ReleaseRef(project, target.release_id, target.path, is_current=True)
+
+
+def stepped_back_from(settings: Settings, project: str) -> set[str]:
+    """Releases an operator rolled back from and that should not come back by themselves."""
+    path = project_folder(settings, project) / STEPPED_BACK
+    return set(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else set()
+
+
+def point_to(ref: ReleaseRef) -> None:
+    """Swap the pointer to a release, in one atomic step that survives a power cut."""
+    folder = ref.path.parent
+    fresh = folder / f"{BUILDING}pointer"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(ref.path.name)
+    os.replace(fresh, folder / POINTER)
+    _sync(folder)
+
+
+def commit(built: Path, ref: ReleaseRef) -> None:
+    """Give a finished file its name: read-only, on disk, then renamed in one step."""
+    os.chmod(built, 0o440)
+    _sync(built)
+    if ref.path.exists():
+        raise LinkedCypError(f"release {ref.release_id} exists already and is never overwritten")
+    os.rename(built, ref.path)
+    _sync(ref.path.parent)
+
+
+@contextmanager
+def locked(settings: Settings, project: str) -> Iterator[Path]:
+    """Hold a project's releases: one process publishes or rolls back at a time.
+
+    The lock dies with its holder, so whatever is half built while we hold it is nobody's.
+
+    Yields:
+        the project's folder.
+    """
+    folder = project_folder(settings, project)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LinkedCypError(
+                f"another process is publishing or rolling back project {project}"
+            ) from None
+        sweep(folder)
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half built. Call only while holding the lock."""
+    for left in folder.glob(f"{BUILDING}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """A private place in the same file system for a file being built; empty again afterwards."""
+    place = folder / f"{BUILDING}{os.getpid()}"
+    place.mkdir(mode=0o700)
+    try:
+        yield place / "release.duckdb"
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _pointed(folder: Path) -> str | None:
+    pointer = folder / POINTER
+    if not pointer.is_symlink():
+        return None
+    return Path(os.readlink(pointer)).name.removesuffix(".duckdb")
+
+
+def _replace_text(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{BUILDING}{path.name}")
+    fresh.write_text(text, encoding="utf-8")
+    _sync(fresh)
+    os.replace(fresh, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

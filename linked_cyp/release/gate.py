@@ -1,0 +1,74 @@
+"""The gate in code: what must hold in the warehouse before anything is released.
+
+An orchestrator stops a run when a blocking check fails, but only within that run. So the release
+step asks the warehouse itself.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from linked_cyp.errors import value_free
+
+CHECKS = "warehouse.provenance.check_result"
+DELIVERIES = "warehouse.pseudonymised.delivery"
+MOST_NAMED = 10
+
+
+def gate(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Why nothing may be released from this warehouse (empty when it may).
+
+    Args:
+        con: a connection with the warehouse attached as ``warehouse``. ``provenance.check_result``
+            has asset, delivery_id, check_name, severity, passed, run_id and checked_at; the
+            latest row of each asset, delivery and check counts.
+    """
+    with value_free("reading the warehouse's gates"):
+        return [*_deliveries(con), *_checks(con)]
+
+
+def exists(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    """Whether ``catalog.schema.table`` exists, as a table or a view."""
+    catalog, schema, table = relation.split(".")
+    found = con.execute(
+        "SELECT count(*) FROM information_schema.tables"
+        " WHERE table_catalog = ? AND table_schema = ? AND table_name = ?",
+        [catalog, schema, table],
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _deliveries(con: duckdb.DuckDBPyConnection) -> list[str]:
+    accepted = None
+    if exists(con, DELIVERIES):
+        accepted = con.execute(
+            f"SELECT count(*) FROM {DELIVERIES} WHERE status = 'accepted'"
+        ).fetchone()
+    return [] if accepted and accepted[0] else ["no delivery has been accepted"]
+
+
+def _checks(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Failed checks of error severity; those of deliveries that are not in the build are left."""
+    if not exists(con, CHECKS):
+        return ["no check has been recorded"]
+    accepted = f"(SELECT delivery_id FROM {DELIVERIES} WHERE status = 'accepted')"
+    in_build = (
+        f"delivery_id IS NULL OR delivery_id IN {accepted}" if exists(con, DELIVERIES) else "true"
+    )
+    latest = con.execute(
+        f"""
+        SELECT asset, check_name, lower(severity) AS severity, coalesce(passed, false) AS passed
+        FROM {CHECKS}
+        WHERE {in_build}
+        QUALIFY row_number() OVER (PARTITION BY asset, delivery_id, check_name
+                                   ORDER BY checked_at DESC, passed, run_id DESC) = 1
+        """
+    ).fetchall()
+    if not latest:
+        return ["no check has been recorded"]
+    failed = sorted({f"{a}: {c}" for a, c, severity, passed in latest
+                     if severity == "error" and not passed})  # fmt: skip
+    reasons = [f"check failed: {name}" for name in failed[:MOST_NAMED]]
+    if len(failed) > MOST_NAMED:
+        reasons.append(f"and {len(failed) - MOST_NAMED} more failed checks")
+    return reasons
