@@ -6,10 +6,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -25,6 +25,10 @@ from rich.table import Table
 
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import Settings
+
+if TYPE_CHECKING:
+    from linked_cyp.contracts import Contract
+    from linked_cyp.landing import LandedDelivery
 
 app = typer.Typer(
     name="linked-cyp",
@@ -144,7 +148,7 @@ def release(
     settings = Settings.from_environment()
     _needs_key(settings)
     with console.status(f"Building a release for {project}"):
-        published = publish(Stores(settings), project)
+        published = publish(settings, project, keys=Stores(settings).keys())
     console.print(f"Released {published.release_id}: {published.path}", highlight=False)
 
 
@@ -180,10 +184,12 @@ def withdraw(
     settings = Settings.from_environment()
     _needs_key(settings)
     with Stores(settings).connect(identifiable="rw") as connection:
-        again = deliveries.withdraw(connection, delivery, reason)
+        before = set(deliveries.current_deliveries(connection))
+        deliveries.withdraw(connection, delivery, reason)
+        again = set(deliveries.current_deliveries(connection)) - before
     console.print(f"Withdrawn: {delivery}", highlight=False)
-    if again:
-        console.print(f"An earlier delivery of the same period is current again: {again}")
+    for earlier in sorted(again):
+        console.print(f"An earlier delivery of that period counts again: {earlier}")
     if rebuild:
         _run_job(settings, "rebuild_after_withdrawal", "Erasing and rebuilding")
 
@@ -192,7 +198,8 @@ def withdraw(
 def status() -> None:
     """What has been delivered, what became of it, and which releases are current."""
     from linked_cyp import deliveries
-    from linked_cyp.release import current, projects
+    from linked_cyp.release import current
+    from linked_cyp.release.project import projects
     from linked_cyp.stores import Stores
 
     settings = Settings.from_environment()
@@ -201,13 +208,11 @@ def status() -> None:
     with Stores(settings).connect(identifiable="ro") as connection:
         for row in deliveries.ledger_rows(connection):
             table.add_row(
-                row.delivery_id,
-                row.feed,
-                row.status,
-                f"{row.received:,}",
-                f"{row.accepted:,}",
-                f"{row.quarantined:,}",
-                row.reason or "",
+                row["delivery_id"],
+                row["feed"],
+                row["status"],
+                *(f"{row[f'rows_{part}']:,}" for part in ("received", "accepted", "quarantined")),
+                row["reason"] or "",
             )
     console.print(table)
     for project in projects(settings.contracts / "projects"):
@@ -292,9 +297,9 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     contracts = load_contracts(settings.contracts)
     stores = Stores(settings)
     with console.status("Looking at the landing folder"):
-        landed = deliveries.discover(settings.landing, contracts, only=folder)
+        landed = _landed(settings, contracts, folder)
         with stores.connect(identifiable="rw") as connection:
-            new = deliveries.unknown(connection, landed)
+            new = deliveries.not_yet_known(connection, landed)
     if not new:
         console.print("Nothing new in landing.")
         return True
@@ -310,13 +315,36 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     for delivery_id, reason in rejected:
         errors.print(f"[red]not accepted:[/red] {delivery_id}: {reason}", highlight=False)
     with stores.connect(identifiable="ro") as connection:
-        rows = deliveries.totals(connection)
+        ids = {delivery.delivery_id for delivery in new}
+        rows = [row for row in deliveries.ledger_rows(connection) if row["delivery_id"] in ids]
+    received, accepted, quarantined = (
+        sum(row[f"rows_{part}"] for row in rows) for part in ("received", "accepted", "quarantined")
+    )
     console.print(
-        f"{len(new) - len(rejected)} of {len(new)} deliveries accepted: {rows.received:,} rows "
-        f"received = {rows.accepted:,} accepted + {rows.quarantined:,} in quarantine",
+        f"{len(new) - len(rejected)} of {len(new)} deliveries accepted: {received:,} rows "
+        f"received = {accepted:,} accepted + {quarantined:,} in quarantine",
         highlight=False,
     )
     return not rejected
+
+
+def _landed(
+    settings: Settings, contracts: Mapping[str, Contract], folder: Path | None
+) -> list[LandedDelivery]:
+    """One delivery's folder, or every one in landing that a contract answers to."""
+    from linked_cyp import landing
+
+    folders = [folder.absolute()] if folder else list(landing.delivery_folders(settings.landing))
+    found = []
+    for place in folders:
+        contract = contracts.get(place.parent.name)
+        if contract is None:
+            raise LinkedCypError(
+                f"{place}: no contract is named {place.parent.name}; a delivery lies in "
+                "landing/<supplier>/<feed>/<period>"
+            )
+        found.append(landing.identify(place, contract))
+    return found
 
 
 def _run_job(settings: Settings, job: str, doing: str) -> None:

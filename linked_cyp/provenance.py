@@ -76,6 +76,14 @@ def copy_checks(connection: duckdb.DuckDBPyConnection, source: str, target: str)
     )
 
 
+def forget(connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str) -> None:
+    """Remove the verdicts on a delivery that was withdrawn."""
+    ensure(connection, catalog)
+    connection.execute(
+        f"DELETE FROM {catalog}.provenance.check_result WHERE delivery_id = ?", [delivery_id]
+    )
+
+
 def failed(
     connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str | None = None
 ) -> list[str]:

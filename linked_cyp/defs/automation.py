@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import dagster as dg
 
@@ -28,7 +27,7 @@ def automation() -> dg.Definitions:
     rebuild = dg.define_asset_job(
         "rebuild_after_withdrawal",
         selection=EVERYTHING,
-        config={"ops": {"deliveries__ledger": {"config": {"rebuild": True}}}},
+        config={"ops": {"ledger": {"config": {"rebuild": True}}}},
         description="Erase what was withdrawn, by writing the stores anew, and refresh everything "
         "that was made from it.",
     )
@@ -44,25 +43,24 @@ def automation() -> dg.Definitions:
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings = Settings.from_environment()
         seen: dict[str, str] = json.loads(context.cursor or "{}")
-        requests, added, now = [], [], time.time()
         present: dict[str, str] = {}
-        for folder in landing.folders(settings.landing):
+        requests, added = [], []
+        for folder in landing.delivery_folders(settings.landing):
             place = str(folder.relative_to(settings.landing))
-            stamp, newest = _stamp(folder)
-            if now - newest < SETTLED_SECONDS:
+            contract = contracts.get(folder.parent.name)
+            if contract is None:
+                context.log.warning("landing: a folder is named for a feed without a contract")
+                continue
+            if time.time() - landing.newest(folder) < SETTLED_SECONDS:
                 continue  # still being copied
-            present[place] = stamp
-            if seen.get(place) == stamp:
+            present[place] = landing.folder_signature(folder)
+            if seen.get(place) == present[place]:
                 continue
-            try:
-                landed = landing.identify(folder, settings.landing, contracts)
-            except landing.Unidentified as problem:
-                context.log.warning(f"{place}: {problem}")
-                continue
+            landed = landing.identify(folder, contract)
             added.append(partitions(landed.feed).build_add_request([landed.delivery_id]))
             requests.append(
                 dg.RunRequest(
-                    run_key=landed.delivery_id,
+                    run_key=f"{landed.delivery_id} {landed.version_order}",
                     job_name=f"ingest_{landed.feed}",
                     partition_key=landed.delivery_id,
                     tags={"supplier": landed.supplier, "period": landed.period},
@@ -83,14 +81,3 @@ def automation() -> dg.Definitions:
         description="Refresh everything at two in the morning.",
     )
     return dg.Definitions(jobs=[refresh, rebuild], sensors=[sensor], schedules=[nightly])
-
-
-def _stamp(folder: Path) -> tuple[str, float]:
-    """A signature of names, sizes and times that changes when any file does, and the newest time."""
-    files = sorted(p for p in folder.iterdir() if p.is_file())
-    states = [(p.name, p.stat()) for p in files]
-    newest = max((s.st_mtime for _, s in states), default=time.time())
-    text = ";".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in states)
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()[:16], newest

@@ -9,19 +9,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp import deliveries, provenance, pseudonymise
+from linked_cyp import deliveries, landing, provenance, pseudonymise
 from linked_cyp.contracts import Contract, Table, load_contracts
-from linked_cyp.defs import metadata
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.defs import checks, metadata
+from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import (
-    CheckOutcome,
     Rule,
     contract_rules,
     ledger_rules,
     pseudonymised_rules,
-    run_rules,
 )
-from linked_cyp.expectations.rules import delivery_filter
 from linked_cyp.reference import load_postcodes
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
@@ -83,11 +80,21 @@ def every_raw_rule(contract: Contract, table: Table) -> list[Rule]:
     return list(rules.values())
 
 
+def refuse_failed(failed: list[str]) -> None:
+    """The gate: a delivery with a failed error-severity check goes no further.
+
+    Raises:
+        LinkedCypError: names the checks.
+    """
+    if failed:
+        raise LinkedCypError("checks failed: " + "; ".join(failed))
+
+
 def not_in_force(
-    key: list[str], rules: list[Rule], outcomes: list[CheckOutcome]
+    key: list[str], rules: list[Rule], results: list[dg.AssetCheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
     """Rules that this delivery's collection year does not have: passed, and said so."""
-    ran = {outcome.name for outcome in outcomes}
+    ran = {result.check_name for result in results}
     for rule in rules:
         if rule.name not in ran:
             yield dg.AssetCheckResult(
@@ -100,7 +107,7 @@ def not_in_force(
 
 def raw(contract: Contract) -> dg.AssetsDefinition:
     """One step per feed and delivery: files → typed rows in the identifiable store."""
-    specs, checks = [], []
+    specs, named = [], []
     for table in contract.tables.values():
         key = raw_key(contract.feed, table.name)
         specs.append(
@@ -115,66 +122,70 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
                 metadata=metadata.described(contract, table, metadata.raw_schema(table)),
             )
         )
-        checks += metadata.check_specs(key, every_raw_rule(contract, table))
+        named += checks.specs(key, every_raw_rule(contract, table))
 
     @dg.multi_asset(
         name=f"raw_{contract.feed}",
         specs=specs,
-        check_specs=checks,
+        check_specs=named,
         partitions_def=partitions(contract.feed),
         pool="identifiable",
         description=f"Read one delivery of {contract.title}: every row into a raw table, or into "
         "quarantine with a reason.",
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        delivery_id = context.partition_key
-        with stores.connect(identifiable="rw") as connection:
-            outcome = deliveries.ingest_landed(
-                connection, contract, delivery_id, stores.settings.landing, stores.settings.work
-            )
-            year = contract.collection_year(outcome.period)
+        delivery_id, settings = context.partition_key, stores.settings
+        with (
+            value_free(f"ingesting a delivery of {contract.feed}"),
+            stores.connect(identifiable="rw") as connection,
+        ):
+            landed = landing.find(settings.landing, contract, delivery_id)
+            outcome = deliveries.ingest(connection, contract, landed or delivery_id, settings.work)
+            facts = {
+                "status": outcome.status,
+                "reason": outcome.reason or "",
+                "supplier": delivery_id.split(".")[0],
+                "period": delivery_id.split(".")[1],
+            }
             for table in contract.tables.values():
                 key = raw_key(contract.feed, table.name)
-                counts = outcome.table(table.name)
+                counts = outcome.tables.get(table.name, deliveries.TableCounts())
                 yield dg.MaterializeResult(
                     asset_key=dg.AssetKey(key),
                     metadata={
                         "dagster/partition_row_count": counts.accepted,
-                        "status": outcome.status,
-                        "reason": outcome.reason or "",
-                        "supplier": outcome.supplier,
-                        "period": outcome.period,
+                        **facts,
                         "rows received": counts.received,
                         "rows accepted": counts.accepted,
                         "rows quarantined": counts.quarantined,
                         "cells blanked": counts.cells_blanked,
                     },
                 )
-                outcomes = run_rules(
-                    connection,
-                    f"identifiable.raw.{table.table_name}",
-                    raw_rules(contract, table, delivery_id, year, counts.accepted),
-                    delivery_filter(delivery_id),
+            if outcome.status not in pseudonymise.PROCESSABLE:
+                raise LinkedCypError(f"{delivery_id} is {outcome.status}: {outcome.reason}")
+            year = contract.collection_year(facts["period"])
+            for table in contract.tables.values():
+                key = raw_key(contract.feed, table.name)
+                counts = outcome.tables.get(table.name, deliveries.TableCounts())
+                results = list(
+                    checks.checked(
+                        connection,
+                        key,
+                        f"identifiable.raw.{table.table_name}",
+                        raw_rules(contract, table, delivery_id, year, counts.accepted),
+                        context,
+                        delivery_id=delivery_id,
+                    )
                 )
-                provenance.record_checks(
-                    connection,
-                    "identifiable",
-                    key,
-                    outcomes,
-                    run_id=context.run_id,
-                    delivery_id=delivery_id,
-                )
-                yield from metadata.check_results(key, outcomes)
-                yield from not_in_force(key, every_raw_rule(contract, table), outcomes)
-        if outcome.status == "rejected":
-            raise LinkedCypError(f"delivery {delivery_id} is rejected: {outcome.reason}")
+                yield from results
+                yield from not_in_force(key, every_raw_rule(contract, table), results)
 
     return step
 
 
 def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
     """One step per feed and delivery: identifiers out, tokens in, dates and places coarsened."""
-    specs, checks = [], []
+    specs, named = [], []
     for table in contract.tables.values():
         key = pseudonymised_key(contract.feed, table.name)
         specs.append(
@@ -196,44 +207,39 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
                 ),
             )
         )
-        checks += metadata.check_specs(key, pseudonymised_rules(table, rows=0))
+        named += checks.specs(key, pseudonymised_rules(table, rows=0))
 
     @dg.multi_asset(
         name=f"pseudonymised_{contract.feed}",
         specs=specs,
-        check_specs=checks,
+        check_specs=named,
         partitions_def=partitions(contract.feed),
         pool="warehouse",
         description=f"Pseudonymise one accepted delivery of {contract.title}.",
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         delivery_id = context.partition_key
-        postcodes = load_postcodes(stores.settings.postcodes)
-        with stores.connect(identifiable="ro", warehouse="rw") as connection:
-            pseudonymise.refuse_unaccepted(connection, delivery_id)
-            counts = pseudonymise.pseudonymise_delivery(
-                connection, contract, delivery_id, stores.keys(), postcodes
-            )
-            for table in contract.tables.values():
-                key = pseudonymised_key(contract.feed, table.name)
-                yield dg.MaterializeResult(
-                    asset_key=dg.AssetKey(key),
-                    metadata={"dagster/partition_row_count": counts.get(table.name, 0)},
+        with value_free(f"pseudonymising a delivery of {contract.feed}"):
+            postcodes = load_postcodes(stores.settings.postcodes)
+            with stores.connect(identifiable="ro", warehouse="rw") as connection:
+                pseudonymise.refuse_unaccepted(connection, delivery_id)
+                refuse_failed(provenance.failed(connection, "identifiable", delivery_id))
+                written = pseudonymise.pseudonymise_delivery(
+                    connection, contract, delivery_id, stores.keys(), postcodes
                 )
-                outcomes = run_rules(
-                    connection,
-                    f"warehouse.pseudonymised.{table.table_name}",
-                    pseudonymised_rules(table, rows=counts.get(table.name, 0)),
-                    delivery_filter(delivery_id),
-                )
-                provenance.record_checks(
-                    connection,
-                    "warehouse",
-                    key,
-                    outcomes,
-                    run_id=context.run_id,
-                    delivery_id=delivery_id,
-                )
-                yield from metadata.check_results(key, outcomes)
+                for table in contract.tables.values():
+                    key, rows = pseudonymised_key(contract.feed, table.name), written[table.name]
+                    yield dg.MaterializeResult(
+                        asset_key=dg.AssetKey(key),
+                        metadata={"dagster/partition_row_count": rows},
+                    )
+                    yield from checks.checked(
+                        connection,
+                        key,
+                        f"warehouse.pseudonymised.{table.table_name}",
+                        pseudonymised_rules(table, rows=rows),
+                        context,
+                        delivery_id=delivery_id,
+                    )
 
     return step

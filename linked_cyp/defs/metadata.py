@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -68,29 +68,6 @@ def described(
         "contract": f"data_contracts/{contract.feed}.odcs.yaml {contract.version}",
         **more,
     }
-
-
-def check_results(key: Sequence[str], outcomes: Iterable[Any]) -> Iterable[dg.AssetCheckResult]:
-    """Outcomes of expectations as Dagster check results: names, verdicts and counts."""
-    for outcome in outcomes:
-        yield dg.AssetCheckResult(
-            asset_key=dg.AssetKey(list(key)),
-            check_name=outcome.name,
-            passed=outcome.passed,
-            severity=severity(outcome.severity),
-            metadata=dict(outcome.metrics),
-        )
-
-
-def check_specs(key: Sequence[str], rules: Iterable[Any]) -> list[dg.AssetCheckSpec]:
-    return [
-        dg.AssetCheckSpec(rule.name, asset=dg.AssetKey(list(key)), description=rule.description)
-        for rule in rules
-    ]
-
-
-def severity(text: str) -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if text == "error" else dg.AssetCheckSeverity.WARN
 
 
 def _raw_column(column: Column) -> dg.TableColumn:

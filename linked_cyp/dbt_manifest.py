@@ -1,0 +1,135 @@
+"""dbt's manifest, compiled: made in set-up, and made again whenever a model or contract changed.
+
+The manifest holds every model's SQL, description and tests. Assets, column lineage and the
+dictionary are read from it, so it has to be there before the code location loads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.errors import LinkedCypError
+from linked_cyp.pseudonymise import ensure_tables
+from linked_cyp.settings import Settings
+
+SOURCES = ("*.sql", "*.yml", "*.csv")
+
+
+def dbt_program() -> Path:
+    """The dbt of this environment, whatever ``PATH`` says."""
+    return Path(sys.executable).with_name("dbt")
+
+
+def dbt_environment(warehouse: Path, logs: Path) -> dict[str, str]:
+    """What dbt is given: the warehouse, a place for its logs, and no way to send anything."""
+    return {
+        "LINKED_CYP_WAREHOUSE": str(warehouse),
+        "DBT_LOG_PATH": str(logs),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def manifest_path(settings: Settings) -> Path:
+    return settings.dbt_project / "target" / "manifest.json"
+
+
+def ensure_manifest(settings: Settings) -> Path:
+    """The compiled manifest, compiled anew when the project has changed since.
+
+    Several processes may load the code location at once: one compiles, the others wait.
+
+    Raises:
+        LinkedCypError: dbt could not compile the project.
+    """
+    path = manifest_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mark, state = path.parent / ".state", project_state(settings)
+        if not (path.exists() and mark.exists() and mark.read_text() == state):
+            _compile(settings, path)
+            mark.write_text(state)
+    return path
+
+
+def project_state(settings: Settings) -> str:
+    """A hash over the dbt project's own files and the contracts."""
+    digest = hashlib.sha256()
+    for file in _inputs(settings):
+        digest.update(str(file.relative_to(file.parents[1])).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _inputs(settings: Settings) -> Iterator[Path]:
+    for pattern in SOURCES:
+        for file in sorted(settings.dbt_project.rglob(pattern)):
+            if not {"target", "logs"} & set(file.relative_to(settings.dbt_project).parts):
+                yield file
+    yield from sorted(settings.contracts.rglob("*.yaml"))
+
+
+def _compile(settings: Settings, path: Path) -> None:
+    """Compile against an empty warehouse of the contracts' shape, so that no data is needed."""
+    with tempfile.TemporaryDirectory(prefix="linked_cyp-dbt-") as folder:
+        scratch = Path(folder)
+        warehouse = scratch / "warehouse.duckdb"
+        _empty_warehouse(warehouse, load_contracts(settings.contracts))
+        finished = subprocess.run(
+            [
+                str(dbt_program()),
+                "--quiet",
+                "compile",
+                "--project-dir",
+                str(settings.dbt_project),
+                "--profiles-dir",
+                str(settings.dbt_project),
+                "--target-path",
+                str(scratch / "target"),
+            ],
+            env={**os.environ, **dbt_environment(warehouse, scratch / "logs")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        made = scratch / "target" / "manifest.json"
+        if finished.returncode or not made.exists():
+            raise LinkedCypError(
+                f"dbt could not compile {settings.dbt_project.name}:\n{finished.stdout.strip()}"
+            )
+        json.loads(made.read_text(encoding="utf-8"))
+        shutil.copyfile(made, path.with_suffix(".new"))
+        os.replace(path.with_suffix(".new"), path)
+
+
+def _empty_warehouse(path: Path, contracts: dict[str, Contract]) -> None:
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"ATTACH '{path}' AS warehouse")
+        ensure_tables(connection, contracts.values())
+
+
+def main() -> int:
+    """Compile if needed and say where the manifest is."""
+    try:
+        print(ensure_manifest(Settings.from_environment()))
+    except LinkedCypError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

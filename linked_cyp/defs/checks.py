@@ -1,0 +1,54 @@
+"""Run an asset's rules, keep their verdicts, and show them in Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import dagster as dg
+import duckdb
+
+from linked_cyp import provenance
+from linked_cyp.expectations import CheckOutcome, Rule, run_rules
+from linked_cyp.expectations.rules import delivery_filter
+
+
+def checked(
+    connection: duckdb.DuckDBPyConnection,
+    key: Sequence[str],
+    relation: str,
+    rules: Sequence[Rule],
+    context: dg.AssetExecutionContext,
+    *,
+    delivery_id: str | None = None,
+) -> Iterator[dg.AssetCheckResult]:
+    """Run rules on a relation (or one delivery of it); record them in the store they are about."""
+    where = delivery_filter(delivery_id) if delivery_id else None
+    outcomes = run_rules(connection, relation, rules, where)
+    catalog = relation.split(".", 1)[0]
+    provenance.record_checks(
+        connection, catalog, key, outcomes, run_id=context.run_id, delivery_id=delivery_id
+    )
+    yield from results(key, outcomes)
+
+
+def results(key: Sequence[str], outcomes: Iterable[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
+    """Outcomes as Dagster shows them: names, verdicts and counts."""
+    for outcome in outcomes:
+        yield dg.AssetCheckResult(
+            asset_key=dg.AssetKey(list(key)),
+            check_name=outcome.name,
+            passed=outcome.passed,
+            severity=_severity(outcome.severity),
+            metadata=dict(outcome.metrics),
+        )
+
+
+def specs(key: Sequence[str], rules: Iterable[Rule]) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(rule.name, asset=dg.AssetKey(list(key)), description=rule.description)
+        for rule in rules
+    ]
+
+
+def _severity(text: str) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if text == "error" else dg.AssetCheckSeverity.WARN

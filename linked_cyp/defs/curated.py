@@ -1,0 +1,180 @@
+"""The dbt models as assets, and dbt's tests as their checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliResource,
+    dbt_assets,
+)
+
+from linked_cyp import dbt_manifest, provenance
+from linked_cyp.contracts import load_contracts
+from linked_cyp.defs import metadata
+from linked_cyp.errors import value_free
+from linked_cyp.expectations import CheckOutcome
+from linked_cyp.lineage import dagster_column_deps, lineage
+from linked_cyp.pseudonymise import ensure_tables
+from linked_cyp.settings import Settings
+from linked_cyp.stores import Stores
+
+ZONES = ("curated", "cohort")
+OWNER = metadata.owner("Research data")
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt's names → asset keys ``[zone, model]``, grouped by zone, with column lineage."""
+
+    def __init__(self, column_deps: Mapping[tuple[str, ...], Any]) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True))
+        self._column_deps = column_deps
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        declared = _dagster_meta(dbt_resource_props).get("asset_key")
+        zone_and_name = [dbt_resource_props["schema"], dbt_resource_props["name"]]
+        return dg.AssetKey(declared or zone_and_name)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return dbt_resource_props["schema"]
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return [OWNER]
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return dbt_resource_props.get("description", "")
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        shown = dict(super().get_metadata(dbt_resource_props))
+        made_from = self._column_deps.get(
+            (dbt_resource_props["schema"], dbt_resource_props["name"])
+        )
+        if made_from:
+            shown["dagster/column_lineage"] = dg.TableColumnLineage(
+                {
+                    column: [
+                        dg.TableColumnDep(asset_key=dg.AssetKey(list(key)), column_name=name)
+                        for key, name in sources
+                    ]
+                    for column, sources in made_from.items()
+                }
+            )
+        return shown
+
+
+def models(named: Iterable[str] | None = None) -> list[dg.AssetKey]:
+    """Keys of the curated and cohort models, or of those named as ``schema.table``."""
+    manifest = json.loads(
+        dbt_manifest.ensure_manifest(Settings.from_environment()).read_text(encoding="utf-8")
+    )
+    keys = [
+        (node["schema"], node["name"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] in ZONES
+    ]
+    wanted = set(named) if named is not None else None
+    return [
+        dg.AssetKey(list(key)) for key in sorted(keys) if wanted is None or ".".join(key) in wanted
+    ]
+
+
+@dg.definitions
+def curated() -> dg.Definitions:
+    settings = Settings.from_environment()
+    manifest_path = dbt_manifest.ensure_manifest(settings)
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    contracts = load_contracts(settings.contracts)
+    translator = Translator(dagster_column_deps(lineage(contracts, manifest).edges))
+
+    @dbt_assets(
+        manifest=manifest,
+        dagster_dbt_translator=translator,
+        name="dbt",
+        pool="warehouse",
+    )
+    def dbt(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
+        with value_free("building the curated tables"):
+            yield from build(context, stores)
+
+    return dg.Definitions(assets=[dbt])
+
+
+def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
+    """Run ``dbt build`` on the warehouse; then record its tests and count what it made.
+
+    Metadata that needs the warehouse is added after dbt has closed it: DuckDB has one writer.
+    """
+    settings = stores.settings
+    work = settings.dagster_home / "dbt" / context.run_id
+    with stores.connect(warehouse="rw") as connection:
+        ensure_tables(connection, load_contracts(settings.contracts).values())
+    os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work / "logs"))
+    dbt = DbtCliResource(
+        project_dir=str(settings.dbt_project),
+        profiles_dir=str(settings.dbt_project),
+        dbt_executable=str(dbt_manifest.dbt_program()),
+    )
+    try:
+        invocation = dbt.cli(["--quiet", "build"], context=context, target_path=work / "target")
+        events = list(invocation.stream())
+        outcomes = list(dbt_test_outcomes(work / "target"))
+        with stores.connect(warehouse="rw") as connection:
+            rows = {
+                f"{schema}.{name}": connection.execute(
+                    f'SELECT count(*) FROM warehouse."{schema}"."{name}"'
+                ).fetchall()[0][0]
+                for schema, name in connection.execute(
+                    """SELECT schema_name, table_name FROM duckdb_tables()
+                       WHERE database_name = 'warehouse'"""
+                ).fetchall()
+            }
+            provenance.record_checks(
+                connection, "warehouse", ["dbt"], outcomes, run_id=context.run_id
+            )
+        for event in events:
+            yield _with_rows(event, rows)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def dbt_test_outcomes(target: Path) -> Iterator[CheckOutcome]:
+    """dbt's tests of one run as named outcomes: how many rows failed, never which."""
+    results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
+    for result in results:
+        kind, _, name = result["unique_id"].partition(".linked_cyp.")
+        if kind not in ("test", "unit_test"):
+            continue
+        yield CheckOutcome(
+            name=name.split(".")[0],
+            passed=result["status"] in ("pass", "skipped"),
+            severity="warn" if result["status"] == "warn" else "error",
+            description="",
+            metrics={"failures": result.get("failures") or 0},
+        )
+
+
+def _with_rows(event: Any, rows: Mapping[str, int]) -> Any:
+    """A dbt event with the row count of the table it made."""
+    if not isinstance(event, dg.MaterializeResult | dg.Output):
+        return event
+    key = event.asset_key if isinstance(event, dg.MaterializeResult) else None
+    name = ".".join(key.path) if key else event.output_name.replace("__", ".", 1)
+    if name not in rows:
+        return event
+    count = {"dagster/row_count": rows[name]}
+    if isinstance(event, dg.Output):
+        return event.with_metadata({**event.metadata, **count})
+    return event._replace(metadata={**(event.metadata or {}), **count})
+
+
+def _dagster_meta(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = properties.get("meta") or properties.get("config", {}).get("meta") or {}
+    return meta.get("dagster") or {}

@@ -1,0 +1,111 @@
+"""The ledger as the warehouse knows it, and what has to be erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from linked_cyp import erasure
+from linked_cyp.contracts import load_contracts
+from linked_cyp.defs import checks, metadata
+from linked_cyp.defs.curated import models
+from linked_cyp.defs.feeds import pseudonymised_key
+from linked_cyp.errors import value_free
+from linked_cyp.expectations.rules import Rule, not_null, unique, zero_rows
+from linked_cyp.settings import Settings
+from linked_cyp.stores import Stores
+
+OWNER = metadata.owner("Platform")
+LEDGER = ["deliveries", "ledger"]
+ERASURE = ["deliveries", "erasure"]
+LEDGER_RULES: list[Rule] = [
+    not_null("delivery_id"),
+    unique(("delivery_id",)),
+    zero_rows(
+        "rows__reconcile",
+        "SELECT 1 FROM {batch} WHERE rows_accepted + rows_quarantined <> rows_received",
+        "Of every delivery, accepted and quarantined rows add up to rows received.",
+    ),
+    zero_rows(
+        "period__one_accepted",
+        """SELECT 1 FROM {batch} WHERE status = 'accepted'
+           GROUP BY supplier, feed, period HAVING count(*) > 1""",
+        "At most one delivery of a supplier, feed and period counts.",
+    ),
+]
+
+
+class Rebuild(dg.Config):
+    """Write the stores anew even if no withdrawal asks for it."""
+
+    rebuild: bool = False
+
+
+@dg.definitions
+def deliveries() -> dg.Definitions:
+    contracts = load_contracts(Settings.from_environment().contracts)
+    everything = [
+        dg.AssetKey(pseudonymised_key(contract.feed, table))
+        for contract in contracts.values()
+        for table in contract.tables
+    ]
+
+    @dg.multi_asset(
+        name="ledger",
+        specs=[
+            dg.AssetSpec(
+                LEDGER,
+                deps=everything,
+                description="Every delivery ever received and what became of it: accepted, "
+                "rejected, superseded by a newer one, or withdrawn. Only accepted deliveries "
+                "count from here on; rows of withdrawn ones are removed.",
+                group_name="deliveries",
+                owners=[OWNER],
+                kinds={"duckdb"},
+            )
+        ],
+        check_specs=checks.specs(LEDGER, LEDGER_RULES),
+        pool="warehouse",
+    )
+    def ledger(
+        context: dg.AssetExecutionContext, config: Rebuild, stores: dg.ResourceParam[Stores]
+    ) -> Iterator:
+        with value_free("bringing the ledger into the warehouse"):
+            counts = erasure.sync(stores)
+            if config.rebuild:
+                erasure.owe(stores)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(LEDGER),
+                metadata={
+                    "dagster/row_count": counts["deliveries"],
+                    "deliveries erased": counts["erased"],
+                },
+            )
+            with stores.connect(warehouse="rw") as connection:
+                yield from checks.checked(
+                    connection, LEDGER, "warehouse.pseudonymised.delivery", LEDGER_RULES, context
+                )
+
+    @dg.multi_asset(
+        name="erasure",
+        specs=[
+            dg.AssetSpec(
+                ERASURE,
+                deps=[LEDGER, ["linkage", "bridge"], *models()],
+                description="Once everything is made again without the withdrawn rows, the files "
+                "of the stores are written anew, so that no byte of them is left.",
+                group_name="deliveries",
+                owners=[OWNER],
+                kinds={"duckdb"},
+            )
+        ],
+        pool="warehouse",
+    )
+    def erase(stores: dg.ResourceParam[Stores]) -> dg.MaterializeResult:
+        with value_free("writing the stores anew"):
+            return dg.MaterializeResult(
+                asset_key=dg.AssetKey(ERASURE), metadata={"files rewritten": erasure.settle(stores)}
+            )
+
+    return dg.Definitions(assets=[ledger, erase])
