@@ -1,0 +1,496 @@
+"""Deliveries: from files that landed to rows in the identifiable store, or reasons why not.
+
+A delivery is accepted or rejected as a whole; within an accepted one, rows that break their
+contract are quarantined with the rule they broke. ``accepted + quarantined == received`` holds for
+every table and is checked here, in code. One delivery is one transaction: a process killed at any
+point leaves the store as it was, and running again gives the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from linked_cyp.contracts import Contract, Table
+from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.landing import LandedDelivery, LandedFile, discover, find, identify
+from linked_cyp.ledger import (
+    ARCHIVE,
+    DELIVERY,
+    FILE,
+    REJECTED,
+    TABLE,
+    WITHDRAWAL,
+    DeliveryOutcome,
+    FileOutcome,
+    LedgerRow,
+    TableCounts,
+    current_deliveries,
+    erase_withdrawn,
+    ledger_rows,
+    not_yet_known,
+    outcome,
+    prepare,
+    totals,
+    unknown,
+    withdraw,
+)
+from linked_cyp.readers import SourceFile, Staged, stage_delivery
+from linked_cyp.readers.conform import literal, quoted
+from linked_cyp.readers.staging import PROBLEMS, StagedTable, problem_counts, rejected_rows
+
+__all__ = [
+    "DeliveryOutcome",
+    "FileOutcome",
+    "LandedDelivery",
+    "LandedFile",
+    "LedgerRow",
+    "TableCounts",
+    "archive",
+    "current_deliveries",
+    "discover",
+    "erase_withdrawn",
+    "identify",
+    "ingest",
+    "ingest_landed",
+    "ledger_rows",
+    "not_yet_known",
+    "outcome",
+    "totals",
+    "unknown",
+    "withdraw",
+]
+
+ARCHIVE_PART = 1 << 23
+# A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
+_FATAL = ("file__malformed", "file__doctype", "file__encoding")
+
+
+def ingest(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    delivery: LandedDelivery | str,
+    work_dir: Path,
+    *,
+    again: bool = False,
+) -> DeliveryOutcome:
+    """Read one delivery into the identifiable store, in one transaction.
+
+    Content that the ledger knows is not read again, unless the contract's version changed since;
+    withdrawn content stays withdrawn. A delivery that cannot be accepted is recorded as rejected,
+    with its reason, and leaves no rows in ``raw``: this is an outcome, not an error.
+
+    Args:
+        con: a connection with the identifiable store attached for writing, outside a transaction.
+        contract: the feed's contract.
+        delivery: what landed, or the id of a delivery that is in the archive.
+        work_dir: private folder (0700) for transcoded copies; cleared of ours on return.
+        again: read it even if nothing changed.
+
+    Raises:
+        LinkedCypError: the delivery is of another feed, its files changed since they were
+            identified, its id is unknown, or the store failed. Messages hold no values.
+    """
+    with value_free("ingesting a delivery"):
+        prepare(con)
+        with _located(con, delivery, work_dir) as landed:
+            if landed.feed != contract.feed:
+                raise LinkedCypError("the delivery is of another feed than the contract")
+            if _known(con, contract, landed) and not again:
+                return _repeat(con, landed)
+            if _is_withdrawn(con, landed.delivery_id):
+                return _repeat(con, landed)
+            year = contract.collection_year(landed.period)
+            files = [SourceFile(f.index, f.name, f.path, f.expected_rows) for f in landed.files]
+            with stage_delivery(con, contract, files, work_dir, year) as staged:
+                _store(con, contract, landed, staged, year)
+    return outcome(con, landed.delivery_id)
+
+
+def ingest_landed(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    delivery_id: str,
+    landing: Path,
+    work_dir: Path,
+) -> DeliveryOutcome:
+    """:func:`ingest` by id: from the landing folder, else from the archive.
+
+    Raises:
+        LinkedCypError: it is in neither, or as :func:`ingest`.
+    """
+    landed = find(landing, {contract.feed: contract}, delivery_id)
+    return ingest(con, contract, landed or delivery_id, work_dir)
+
+
+def archive(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> int:
+    """Keep a delivery's bytes in the encrypted store; how many files were added (0: all there).
+
+    Raises:
+        LinkedCypError: a file changed since it was identified.
+    """
+    with value_free("archiving a delivery"):
+        prepare(con)
+        held = con.execute(
+            f"SELECT DISTINCT file_index FROM {ARCHIVE} WHERE delivery_id = ?",
+            [delivery.delivery_id],
+        ).fetchall()
+        missing = [f for f in delivery.files if (f.index,) not in held]
+        for file in missing:
+            digest = hashlib.sha256()
+            for part, content in enumerate(_parts(file.path)):
+                digest.update(content)
+                con.execute(
+                    f"INSERT INTO {ARCHIVE} VALUES (?, ?, ?, ?)",
+                    [delivery.delivery_id, file.index, part, content],
+                )
+            if digest.hexdigest() != file.sha256:
+                raise LinkedCypError(f"file {file.index} changed since it was identified")
+        return len(missing)
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        empty = True
+        while content := file.read(ARCHIVE_PART):
+            empty = False
+            yield content
+        if empty:
+            yield b""
+
+
+@contextmanager
+def _located(
+    con: duckdb.DuckDBPyConnection, delivery: LandedDelivery | str, work_dir: Path
+) -> Iterator[LandedDelivery]:
+    """The delivery with readable files: as landed, else unpacked from the archive for a while."""
+    if isinstance(delivery, LandedDelivery) and all(f.path.exists() for f in delivery.files):
+        yield delivery
+        return
+    delivery_id = delivery if isinstance(delivery, str) else delivery.delivery_id
+    work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-archive-", dir=work_dir))
+    try:
+        yield _unpack(con, delivery_id, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack(con: duckdb.DuckDBPyConnection, delivery_id: str, folder: Path) -> LandedDelivery:
+    row = con.execute(
+        "SELECT supplier, feed, period, version, produced, content_sha256 "
+        f"FROM {DELIVERY} WHERE delivery_id = ?",
+        [delivery_id],
+    ).fetchone()
+    if row is None:
+        raise LinkedCypError("the ledger does not know this delivery, and it is not in landing")
+    files = []
+    for index, name, digest, size, expected in con.execute(
+        f"SELECT file_index, file_name, sha256, size, expected_rows FROM {FILE} "
+        "WHERE delivery_id = ? ORDER BY file_index",
+        [delivery_id],
+    ).fetchall():
+        path = folder / str(index)
+        parts = con.execute(
+            f"SELECT part FROM {ARCHIVE} WHERE delivery_id = ? AND file_index = ? ORDER BY part",
+            [delivery_id, index],
+        ).fetchall()
+        if not parts and not _is_withdrawn(con, delivery_id):
+            raise LinkedCypError("the archive does not hold this delivery")
+        with path.open("wb") as file:
+            for (part,) in parts:
+                content = con.execute(
+                    f"SELECT content FROM {ARCHIVE} "
+                    "WHERE delivery_id = ? AND file_index = ? AND part = ?",
+                    [delivery_id, index, part],
+                ).fetchone()
+                file.write(content[0] if content else b"")
+        files.append(LandedFile(index, name or "", path, digest, size, expected))
+    supplier, feed, period, version, produced, content_hash = row
+    return LandedDelivery(
+        delivery_id, supplier, feed, period, version, produced, content_hash, tuple(files)
+    )
+
+
+def _known(con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery) -> bool:
+    found = con.execute(
+        f"SELECT contract_version = ? FROM {DELIVERY} WHERE delivery_id = ?",
+        [contract.version, landed.delivery_id],
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _is_withdrawn(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:
+    found = con.execute(
+        f"SELECT count(*) FROM {WITHDRAWAL} WHERE delivery_id = ?", [delivery_id]
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _repeat(con: duckdb.DuckDBPyConnection, landed: LandedDelivery) -> DeliveryOutcome:
+    """The same content again: nothing to read, but it may have come under a newer version."""
+    con.execute(
+        f"UPDATE {DELIVERY} SET version = ?, produced = ?, version_order = ? "
+        "WHERE delivery_id = ? AND version_order < ?",
+        [
+            landed.version,
+            landed.produced,
+            landed.version_order,
+            landed.delivery_id,
+            landed.version_order,
+        ],
+    )
+    return outcome(con, landed.delivery_id, is_repeat=True)
+
+
+def _store(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    landed: LandedDelivery,
+    staged: Staged,
+    year: int,
+) -> None:
+    judged = {name: problem_counts(con, name) for name in staged.tables}
+    reasons = [landed.problem] if landed.problem else []
+    reasons += _structure(staged, landed)
+    for name, item in staged.tables.items():
+        harmful = judged[name]["rows"] - judged[name]["harmless"] + judged[name]["file_rows"]
+        if item.received and harmful / item.received > contract.max_quarantined_share:
+            share = f"{100 * harmful / item.received:.0f} %"
+            reasons.append(f"{share} of {name} would be quarantined")
+    con.execute("BEGIN TRANSACTION")
+    try:
+        versions = _forget(con, landed)
+        for table in contract.tables.values():
+            _raw_table(con, table)
+        archive(con, landed)
+        counts = {
+            name: _store_table(con, landed.delivery_id, item, judged[name], bool(reasons))
+            for name, item in staged.tables.items()
+        }
+        _store_problems(con, landed, counts, bool(reasons))
+        _store_ledger(
+            con, contract, landed, staged, year, "; ".join(reasons) or None, counts, versions
+        )
+        _check_quarantine(con, landed.delivery_id)
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+
+
+def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
+    """Why a delivery cannot be accepted whatever its rows say."""
+    reasons = [
+        f"file {result.index}: {result.rule}" for result in staged.files if result.rule in _FATAL
+    ]
+    read = {name for result in staged.files if not result.rule for name in result.tables}
+    reasons += [
+        f"required table {table.name} is missing"
+        for table in staged.in_force.tables.values()
+        if table.required and table.name not in read
+    ]
+    expected = {f.index: f.expected_rows for f in landed.files}
+    reasons += [
+        f"file {result.index} does not hold the rows its manifest says"
+        for result in staged.files
+        if expected[result.index] not in (None, result.rows)
+    ]
+    return reasons
+
+
+def _forget(con: duckdb.DuckDBPyConnection, landed: LandedDelivery) -> tuple[str, str, str]:
+    """Remove what an earlier reading stored; the greatest version this content came under."""
+    mine = (landed.version, landed.produced, landed.version_order)
+    before = con.execute(
+        f"SELECT version, produced, version_order FROM {DELIVERY} WHERE delivery_id = ?",
+        [landed.delivery_id],
+    ).fetchone()
+    if before is None:
+        return mine
+    raw = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'identifiable' "
+        "AND schema_name = 'raw' AND starts_with(table_name, ?)",
+        [f"{landed.feed}__"],
+    ).fetchall()
+    names = [f"identifiable.raw.{quoted(name)}" for (name,) in raw]
+    for name in [*names, REJECTED, DELIVERY, FILE, TABLE]:
+        con.execute(f"DELETE FROM {name} WHERE delivery_id = ?", [landed.delivery_id])
+    return max(mine, before, key=lambda version: version[2])
+
+
+def _store_table(
+    con: duckdb.DuckDBPyConnection,
+    delivery_id: str,
+    item: StagedTable,
+    judged: dict[str, int] | object,
+    rejected: bool,
+) -> TableCounts:
+    """Put one table's sound rows into ``raw``.
+
+    Raises:
+        LinkedCypError: the numbers do not reconcile.
+    """
+    problems = dict(judged)  # type: ignore[call-overload]
+    target = _raw_table(con, item.table)
+    accepted = 0
+    if not rejected:
+        names = ", ".join(quoted(name) for name in item.present)
+        bad = (
+            f"ANTI JOIN ({rejected_rows(item)}) AS bad USING (source_file, row_number)"
+            if problems["rows"]
+            else ""
+        )
+        columns = ", ".join(["row_number", "source_file", *([names] if names else [])])
+        counted = con.execute(
+            f"INSERT INTO {target} BY NAME SELECT {literal(delivery_id)} AS delivery_id, "
+            f"{columns} FROM {item.relation} AS s {bad}"
+        ).fetchone()
+        accepted = int(counted[0]) if counted else 0
+    quarantined = problems["rows"] + problems["file_rows"]
+    if rejected:
+        quarantined = item.received
+    if accepted + quarantined != item.received:
+        raise LinkedCypError(
+            f"{item.table.name}: {accepted} accepted and {quarantined} quarantined rows "
+            f"are not the {item.received} received"
+        )
+    cells = 0 if rejected else problems["cells"]
+    return TableCounts(item.received, accepted, quarantined, cells)
+
+
+def _raw_table(con: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """The table in ``raw``, made or widened to the contract's columns."""
+    name = f"identifiable.raw.{quoted(table.table_name)}"
+    columns = [f"{quoted(c.name)} {c.sql_type}" for c in table.columns]
+    con.execute(
+        f"CREATE TABLE IF NOT EXISTS {name} (delivery_id VARCHAR, row_number BIGINT, "
+        f"source_file INTEGER, {', '.join(columns)})"
+    )
+    held = {row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {name})").fetchall()}
+    for column in table.columns:
+        if column.name not in held:
+            con.execute(f"ALTER TABLE {name} ADD COLUMN {quoted(column.name)} {column.sql_type}")
+    return name
+
+
+def _store_problems(
+    con: duckdb.DuckDBPyConnection,
+    landed: LandedDelivery,
+    counts: dict[str, TableCounts],
+    rejected: bool,
+) -> None:
+    """Put the problems into quarantine; ``rows`` adds up to the rows quarantined.
+
+    The first rule a row breaks counts it and keeps its record; further rules count nothing.
+    """
+    ident = [landed.delivery_id, landed.feed]
+    con.execute(
+        f"INSERT INTO {REJECTED} SELECT ?, ?, table_name, source_file, row_number, scope, "
+        "column_name, rule, CASE WHEN scope = 'row' THEN (nth = 1)::BIGINT ELSE rows END, "
+        "CASE WHEN scope <> 'row' OR nth = 1 THEN record END FROM (SELECT *, row_number() OVER "
+        "(PARTITION BY table_name, scope, source_file, row_number ORDER BY position) AS nth "
+        f"FROM {PROBLEMS}) ORDER BY table_name, source_file, row_number, position",
+        ident,
+    )
+    if not rejected:
+        return
+    for name, count in counts.items():
+        told = con.execute(
+            f"SELECT coalesce(sum(rows), 0) FROM {REJECTED} "
+            "WHERE delivery_id = ? AND table_name = ?",
+            [landed.delivery_id, name],
+        ).fetchone()
+        rest = count.quarantined - int(told[0] if told else 0)
+        con.execute(
+            f"INSERT INTO {REJECTED} VALUES (?, ?, ?, NULL, NULL, 'file', NULL, "
+            "'delivery__rejected', ?, NULL)",
+            [*ident, name, rest],
+        )
+
+
+def _store_ledger(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    landed: LandedDelivery,
+    staged: Staged,
+    year: int,
+    reason: str | None,
+    counts: dict[str, TableCounts],
+    versions: Sequence[str],
+) -> None:
+    version, produced, order = versions
+    unassigned = sum(r.rows for r in staged.files if r.rule and not r.tables)
+    totals = [sum(getattr(c, n) for c in counts.values()) for n in TableCounts.__match_args__]
+    con.execute(
+        f"INSERT INTO {DELIVERY} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "now() AT TIME ZONE 'UTC')",
+        [
+            landed.delivery_id,
+            landed.supplier,
+            landed.feed,
+            landed.period,
+            year,
+            version,
+            produced,
+            order,
+            landed.content_sha256,
+            contract.version,
+            "rejected" if reason else "accepted",
+            reason,
+            len(landed.files),
+            totals[0] + unassigned,
+            totals[1],
+            totals[2] + unassigned,
+            totals[3],
+        ],
+    )
+    by_index = {file.index: file for file in landed.files}
+    for result in staged.files:
+        file = by_index[result.index]
+        con.execute(
+            f"INSERT INTO {FILE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                landed.delivery_id,
+                file.index,
+                file.name,
+                file.sha256,
+                file.size,
+                result.encoding,
+                list(result.tables),
+                result.rows,
+                file.expected_rows,
+                result.rule,
+                result.column,
+                list(result.undeclared),
+                list(result.out_of_force),
+                result.repaired,
+            ],
+        )
+    for name, c in counts.items():
+        con.execute(
+            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?)",
+            [landed.delivery_id, name, c.received, c.accepted, c.quarantined, c.cells_blanked],
+        )
+
+
+def _check_quarantine(con: duckdb.DuckDBPyConnection, delivery_id: str) -> None:
+    """What was stored in quarantine is what the ledger says was quarantined.
+
+    Raises:
+        LinkedCypError: it is not.
+    """
+    stored, told = con.execute(
+        f"SELECT (SELECT coalesce(sum(rows), 0) FROM {REJECTED} WHERE delivery_id = $1), "
+        f"(SELECT rows_quarantined FROM {DELIVERY} WHERE delivery_id = $1)",
+        [delivery_id],
+    ).fetchone() or (0, 0)
+    if stored != told:
+        raise LinkedCypError(f"quarantine holds {stored} rows but {told} were counted")

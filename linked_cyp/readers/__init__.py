@@ -1,0 +1,73 @@
+"""Readers: bytes of a delivery to staged, typed rows with every problem recorded.
+
+``stage_delivery`` is the one way in. A reader is chosen by the contract (``reader``); all share
+the typing in :mod:`linked_cyp.readers.conform` and the judgement in
+:mod:`linked_cyp.readers.staging`, so a rule means the same for every feed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from linked_cyp.contracts import Contract
+from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.readers import cin_xml, delimited
+from linked_cyp.readers.staging import (
+    FileResult,
+    SourceFile,
+    Staged,
+    StagedTable,
+    create_problems,
+    find_problems,
+)
+
+__all__ = ["READERS", "FileResult", "SourceFile", "Staged", "StagedTable", "stage_delivery"]
+
+Reader = Callable[[duckdb.DuckDBPyConnection, Staged, Sequence[SourceFile], Path], None]
+READERS: Mapping[str, Reader] = {"delimited": delimited.stage, "cin_xml": cin_xml.stage}
+
+
+@contextmanager
+def stage_delivery(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    files: Sequence[SourceFile],
+    work: Path,
+    year: int | None = None,
+) -> Iterator[Staged]:
+    """Read the files of one delivery into temporary tables and judge every row.
+
+    Args:
+        con: must not be inside a transaction (a broken file fails a statement on the way).
+        contract: the feed's contract, all years.
+        files: the delivery's files.
+        work: a folder in which a private one is made for copies, and removed again.
+        year: collection year, which decides what is required; None requires everything.
+
+    Raises:
+        LinkedCypError: the contract names an unknown reader, or reading failed for a reason that
+            is not the data's.
+    """
+    reader = READERS.get(contract.reader)
+    if reader is None:
+        raise LinkedCypError(f"{contract.feed}: there is no reader {contract.reader}")
+    staged = Staged(contract, contract.at(year) if year else contract)
+    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-read-", dir=work))
+    try:
+        with value_free(f"{contract.feed}: reading the files"):
+            create_problems(con)
+            reader(con, staged, files, folder)
+            find_problems(con, staged)
+        yield staged
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with value_free(f"{contract.feed}: dropping the staged rows"):
+            staged.drop(con)

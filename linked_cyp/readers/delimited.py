@@ -1,0 +1,249 @@
+"""Delimited text: CSV and its relatives, as real systems export them.
+
+DuckDB parses; this module decides the encoding, finds the header, recognises the table, and
+hands a file that DuckDB refuses to the record-by-record scanner.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from linked_cyp.contracts import Contract
+from linked_cyp.errors import value_free
+from linked_cyp.readers.conform import literal, stage_columns
+from linked_cyp.readers.files import FileFacts, inspect, to_utf8
+from linked_cyp.readers.headers import Recognition, normalise, recognise
+from linked_cyp.readers.repair import Lines, fields_of, records
+from linked_cyp.readers.staging import (
+    PROBLEMS,
+    FileResult,
+    SourceFile,
+    Staged,
+    StagedTable,
+    create_relation,
+    refuse_file,
+)
+
+OTHER_DELIMITERS = (",", "\t", ";", "|")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file whose table is known, in UTF-8, ready to be parsed."""
+
+    source: SourceFile
+    result: FileResult
+    path: Path
+    facts: FileFacts
+    delimiter: str
+    line_end: str
+    header: tuple[str, ...]
+    recognition: Recognition
+
+
+def stage(
+    con: duckdb.DuckDBPyConnection, staged: Staged, files: Sequence[SourceFile], work: Path
+) -> None:
+    """Stage delimited files: rows into the tables they were recognised as.
+
+    Args:
+        con: temporary tables are made here.
+        staged: receives the tables and file results.
+        files: what to read.
+        work: a private folder for links and transcoded copies; the caller removes it.
+    """
+    opened = [_open(con, staged, source, work) for source in files]
+    by_table: dict[str, list[_Opened]] = {}
+    for item in opened:
+        if item is not None:
+            by_table.setdefault(item.recognition.table or "", []).append(item)
+    for name, items in by_table.items():
+        table = staged.contract.tables[name]
+        had = {column for item in items for column in item.recognition.positions}
+        present = [c.name for c in table.columns if c.name in had]
+        target = create_relation(con, table, present)
+        staged.tables[name] = target
+        for item in items:
+            _load(con, staged.contract, target, item, work)
+    _count_refused(con, staged)
+
+
+def _open(
+    con: duckdb.DuckDBPyConnection, staged: Staged, source: SourceFile, work: Path
+) -> _Opened | None:
+    """Recognise one file; a file that cannot be used is recorded with its rows."""
+    facts = inspect(source.path)
+    result = FileResult(source.index, facts.encoding)
+    staged.files.append(result)
+    rows = max(0, facts.lines - 1)
+    if facts.encoding is None:
+        _refuse(con, result, Recognition(rule="file__encoding"), rows)
+        return None
+    path = work / f"{source.index}.csv"
+    if facts.encoding in ("utf-8", "utf-8-sig"):
+        # A link with a plain name: names with * or [ are patterns to DuckDB.
+        path.symlink_to(source.path.resolve())
+    else:
+        to_utf8(source.path, facts.encoding, path)
+    header, delimiter, line_end = _header(staged, path, source.name)
+    if not header:
+        empty = facts.size <= 3 or not rows
+        rule = "file__empty" if empty and not header else "file__unrecognised"
+        _refuse(con, result, Recognition(rule=rule), rows)
+        return None
+    recognition = recognise(staged.contract, staged.in_force, header, source.name)
+    result.tables = (recognition.table,) if recognition.table else ()
+    result.undeclared, result.out_of_force = recognition.undeclared, recognition.out_of_force
+    if recognition.rule:
+        _refuse(con, result, recognition, rows)
+        return None
+    return _Opened(source, result, path, facts, delimiter, line_end, tuple(header), recognition)
+
+
+def _refuse(
+    con: duckdb.DuckDBPyConnection, result: FileResult, why: Recognition, rows: int
+) -> None:
+    result.rule, result.column, result.rows = why.rule, why.column, rows
+    refuse_file(con, why.table, result.index, why.rule or "", rows, why.column)
+
+
+def _count_refused(con: duckdb.DuckDBPyConnection, staged: Staged) -> None:
+    """Rows of refused files count as received by the table the file was meant for."""
+    for result in staged.files:
+        if result.rule and result.tables:
+            table = staged.contract.tables[result.tables[0]]
+            if table.name not in staged.tables:
+                staged.tables[table.name] = create_relation(con, table, ())
+            staged.tables[table.name].received += result.rows
+
+
+def _header(staged: Staged, path: Path, name: str) -> tuple[list[str], str, str]:
+    """The header's names, the delimiter that makes most sense of it, and the line end."""
+    line_end = _line_end(path)
+    first = staged.contract.delimiter
+    delimiters = [first, *(d for d in OTHER_DELIMITERS if d != first)]
+    fallback: list[str] = []
+    for delimiter in delimiters:
+        header = _first_record(path, delimiter, line_end)
+        if not any(normalise(n) for n in header):
+            continue
+        fallback = fallback or header
+        if recognise(staged.contract, staged.in_force, header, name).table:
+            return header, delimiter, line_end
+    return fallback, first, line_end
+
+
+def _first_record(path: Path, delimiter: str, line_end: str) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline=line_end) as file:
+        lines = Lines(file)
+        while (line := lines.next()) is not None:
+            if line.strip():
+                return fields_of(line, lines, delimiter) or []
+    return []
+
+
+def _line_end(path: Path) -> str:
+    """How the first line ends: old spreadsheets on a Mac still write a bare carriage return."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    line_feed, carriage = start.find(b"\n"), start.find(b"\r")
+    return "\r" if carriage >= 0 and line_feed < 0 else "\n"
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    target: StagedTable,
+    item: _Opened,
+    work: Path,
+) -> None:
+    width = len(item.header)
+    if not item.facts.has_nul and item.facts.lines:
+        try:
+            rows = _insert(con, contract, target, item, item.path, width, numbered=False)
+        except duckdb.Error:
+            rows = None
+        if rows is not None:
+            item.result.rows = rows
+            target.received += rows
+            return
+    item.result.repaired = True
+    with value_free(f"reading file {item.source.index} record by record"):
+        _load_repaired(con, contract, target, item, work)
+
+
+def _load_repaired(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    target: StagedTable,
+    item: _Opened,
+    work: Path,
+) -> None:
+    """Read a file that is not well formed: sound records to one copy, broken ones to another."""
+    sound, broken = work / f"{item.source.index}.sound", work / f"{item.source.index}.broken"
+    named = [i for i, name in enumerate(item.header) if name.strip()]
+    width = named[-1] + 1
+    unsplit = 0
+    with (
+        item.path.open(encoding="utf-8-sig", newline=item.line_end) as file,
+        sound.open("w", encoding="utf-8", newline="") as good,
+        broken.open("w", encoding="utf-8", newline="") as bad,
+    ):
+        good_rows = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        bad_rows = csv.writer(bad, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        good_rows.writerow(["number", *range(width)])
+        bad_rows.writerow(["number", "text"])
+        for record in records(file, item.delimiter, width):
+            if record.fields is None:
+                unsplit += 1
+                bad_rows.writerow([record.number, record.text.replace("\0", "\u2400")])
+            else:
+                good_rows.writerow([record.number, *record.fields])
+    rows = _insert(con, contract, target, item, sound, width, numbered=True)
+    con.execute(
+        f"INSERT INTO {PROBLEMS} SELECT ?, ?, number, 'row', NULL, 'row__structure', 0, 1, text "
+        f"FROM {_read_csv(broken, ['number', 'text'], ',')}",
+        [target.table.name, item.source.index],
+    )
+    item.result.rows = rows + unsplit
+    target.received += rows + unsplit
+    target.unsplit += unsplit
+
+
+def _insert(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    target: StagedTable,
+    item: _Opened,
+    path: Path,
+    width: int,
+    *,
+    numbered: bool,
+) -> int:
+    """Parse, type and stage one file in one statement; how many rows there were."""
+    columns = [f"c{i}" for i in range(width)]
+    delimiter = item.delimiter
+    number = "row_number() OVER ()"
+    if numbered:
+        columns, delimiter, number = ["number", *columns], ",", "number::BIGINT"
+    sources = {name: f"c{position}" for name, position in item.recognition.positions.items()}
+    selected = stage_columns(contract, target.table, sources, target.present)
+    counted = con.execute(
+        f"INSERT INTO {target.relation} SELECT {item.source.index}, {number}, "
+        f"{', '.join(selected)} FROM {_read_csv(path, columns, delimiter)}"
+    ).fetchone()
+    return int(counted[0]) if counted else 0
+
+
+def _read_csv(path: Path, columns: Sequence[str], delimiter: str) -> str:
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
+    return (
+        f"read_csv({literal(str(path))}, columns = {{{types}}}, auto_detect = false, "
+        f"header = true, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
+        "strict_mode = true, null_padding = false, ignore_errors = false, nullstr = '')"
+    )

@@ -1,0 +1,110 @@
+"""Records of a delimited file that is not well formed, one by one.
+
+DuckDB reads a sound file many times faster, but one unclosed quote makes it give up or swallow
+the rest. This scanner is for such files only: it keeps exact row numbers, sets aside each record
+that cannot be split into the header's columns, and goes on with the next line.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+# The longest record that quotes may spread over several lines; beyond it a quote was left open.
+LONGEST_RECORD = 1 << 17
+
+
+@dataclass(frozen=True)
+class Record:
+    """``fields`` is None when the record could not be split; ``text`` is then its first line."""
+
+    number: int
+    fields: list[str] | None
+    text: str = ""
+
+
+class Lines:
+    """The lines of a file without their ends, with the possibility to put lines back."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._waiting: deque[str] = deque()
+
+    def next(self) -> str | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        line = self._file.readline()
+        return line or None
+
+    def put_back(self, lines: list[str]) -> None:
+        self._waiting.extendleft(reversed(lines))
+
+
+def records(file: TextIO, delimiter: str, width: int) -> Iterator[Record]:
+    """Split a file (positioned after its header) into records of ``width`` fields.
+
+    Blank lines are not records, except in a file of one column, where they are empty values.
+    Empty fields beyond the header's last column are cut off.
+
+    Args:
+        file: text opened with ``newline="\\n"`` (or the file's own line end).
+        delimiter: one character.
+        width: how many columns the header has.
+    """
+    lines = Lines(file)
+    number = 0
+    while (line := lines.next()) is not None:
+        if not line.strip("\r\n") and width > 1:
+            continue
+        number += 1
+        fields = fields_of(line, lines, delimiter)
+        if fields is not None and len(fields) > width and not any(fields[width:]):
+            fields = fields[:width]
+        if fields is None or len(fields) != width:
+            yield Record(number, None, line.rstrip("\r\n"))
+        else:
+            yield Record(number, fields)
+
+
+def fields_of(line: str, lines: Lines, delimiter: str) -> list[str] | None:
+    if "\0" in line:
+        return None
+    bare = line.rstrip("\r\n")
+    if '"' not in bare:
+        return None if "\r" in bare else bare.split(delimiter)
+    fields = _parse([bare], delimiter)
+    if fields is not None:
+        return fields
+    return _spread(line, lines, delimiter)
+
+
+def _spread(line: str, lines: Lines, delimiter: str) -> list[str] | None:
+    """A record whose quotes span lines; puts the lines back when it is not one."""
+    taken = [line]
+    length, quotes = len(line), line.count('"')
+    while quotes % 2 and length <= LONGEST_RECORD:
+        following = lines.next()
+        if following is None or "\0" in following:
+            lines.put_back([following] if following else [])
+            break
+        taken.append(following)
+        length += len(following)
+        quotes += following.count('"')
+    fields = _parse(taken, delimiter) if len(taken) > 1 and not quotes % 2 else None
+    if fields is None:
+        lines.put_back(taken[1:])
+    return fields
+
+
+def _parse(parts: list[str], delimiter: str) -> list[str] | None:
+    """One record from its lines, None when they are not exactly one."""
+    parts = [*parts[:-1], parts[-1].rstrip("\r\n")]
+    reader = csv.reader(parts, delimiter=delimiter, strict=True, skipinitialspace=True)
+    try:
+        rows = list(reader)
+    except csv.Error:
+        return None
+    return rows[0] if len(rows) == 1 else None
