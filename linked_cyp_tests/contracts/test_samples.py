@@ -52,8 +52,8 @@ SCHOOL_FILES = (
     *("termlysessiondetailsoffroll", "termlysessiondetailsonroll"),
 )
 FILES = [
-    ("ssda903", 2018, ("ssda903", "header.csv"), "header"),
-    ("ssda903", 2018, ("ssda903", "episodes.csv"), "episodes"),
+    ("ssda903", 2019, ("ssda903", "header.csv"), "header"),
+    ("ssda903", 2019, ("ssda903", "episodes.csv"), "episodes"),
     *(
         ("school_census", 2025, ("school_census_2024_autumn", f"2024_autumn_{name}.csv"), name)
         for name in SCHOOL_FILES
@@ -185,3 +185,29 @@ def test_every_value_of_the_sample_reads_as_its_type(
     unread = {n: count for n, count in zip(header(path), found, strict=True) if count}
     assert unread == {}
     con.close()
+
+
+def unknown_codes(year: int) -> dict[str, set[str]]:
+    """Codes of the looked-after children sample that a year's contract does not permit."""
+    found: dict[str, set[str]] = {}
+    for name in ("header", "episodes"):
+        table = contracts()["ssda903"].at(year).tables[name]
+        known = known_names(table)
+        with sample("ssda903", f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                for source, value in row.items():
+                    codeset = table.column(known[source]).codeset
+                    if codeset and value and value not in codeset.values:
+                        found.setdefault(known[source], set()).add(value)
+    return found
+
+
+def test_sample_codes_belong_to_the_years_that_used_them() -> None:
+    """The sample holds codes of 2019 to 2024: neither the year before nor after permits them."""
+    for year in (2019, 2024):
+        assert unknown_codes(year) == {}
+    assert unknown_codes(2018) == {
+        "episode_end_reason_code": {"E45", "E46", "E47", "E48"},
+        "placement_change_reason_code": {"CUSTOD"},
+    }
+    assert unknown_codes(2025) == {"sex_code": {"1", "2"}, "placement_type_code": {"H5", "P2"}}
