@@ -96,7 +96,7 @@ def in_set(column: str, values: Iterable[Any], severity: Severity = "warn") -> R
 
 
 def between(column: str, minimum: Any, maximum: Any, severity: Severity = "warn") -> Rule:
-    """Both bounds are inclusive; None leaves that side open."""
+    """Numbers, dates or timestamps; both bounds are inclusive and None leaves that side open."""
     if minimum is None:
         text = f"is at most {maximum}"
     elif maximum is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ def run_rules(
 ) -> list[CheckOutcome]:
     """Check a relation against rules, in order.
 
+    A rule about a column the relation does not have fails, with `missing_columns` as its metric.
+
     Args:
         con: an open connection with the relation's catalog attached; nothing is written to it
             but temporary objects, and its transaction is left alone.
@@ -73,12 +75,15 @@ def run_rules(
     doing = f"checking {relation}"
     with value_free(doing), _batch(con, relation, where) as batch:
         target = _Target(con, relation, batch)
+        missing = _missing_columns(target, rules)
+        rules_left = [rule for rule in rules if rule.name not in missing]
         try:
-            return _validate(target, rules)
+            found = missing | _validate(target, rules_left)
+            return [found[rule.name] for rule in rules]
         except LinkedCypError:
             raise
         except Exception:  # any type may quote a value: find out whose fault it is below
-            broken = [rule.name for rule in rules if _breaks(target, rule)]
+            broken = [rule.name for rule in rules_left if _breaks(target, rule)]
     raise LinkedCypError(f"{doing}: could not compute {', '.join(broken) or 'the rules together'}")
 
 
@@ -103,10 +108,26 @@ def _batch(con: duckdb.DuckDBPyConnection, relation: str, where: str | None) -> 
     try:
         yield name
     finally:
-        con.execute(f"DROP VIEW IF EXISTS temp.{quote_name(name)}")
+        with suppress(duckdb.Error):  # in a transaction that failed, rolling back drops it
+            con.execute(f"DROP VIEW IF EXISTS temp.{quote_name(name)}")
 
 
-def _validate(target: _Target, rules: Sequence[Rule]) -> list[CheckOutcome]:
+def _missing_columns(target: _Target, rules: Sequence[Rule]) -> dict[str, CheckOutcome]:
+    """The rules, by name, that fail because columns they are about are not there."""
+    described = target.con.execute(f"DESCRIBE {quote_name(target.batch)}").fetchall()
+    present = {row[0].lower() for row in described}
+    found = {}
+    for rule in rules:
+        absent = sum(column.lower() not in present for column in rule.columns)
+        if absent and rule.kind not in ("columns_equal", "types_equal"):
+            metrics = {"missing_columns": absent}
+            found[rule.name] = CheckOutcome(
+                rule.name, False, rule.severity, rule.description, metrics
+            )
+    return found
+
+
+def _validate(target: _Target, rules: Sequence[Rule]) -> dict[str, CheckOutcome]:
     # Great Expectations takes seconds to import.
     from linked_cyp.expectations.counted import validate
 
@@ -114,7 +135,7 @@ def _validate(target: _Target, rules: Sequence[Rule]) -> list[CheckOutcome]:
         create_macros(target.con)
     expectations = {rule.name: _expectation(rule, target) for rule in rules}
     results = validate(engine_over(target.con), target.batch, expectations)
-    return [_outcome(rule, results[rule.name]) for rule in rules]
+    return {rule.name: _outcome(rule, results[rule.name]) for rule in rules}
 
 
 def _breaks(target: _Target, rule: Rule) -> bool:
