@@ -65,14 +65,19 @@ def record_checks(
             )
 
 
-def copy_checks(connection: duckdb.DuckDBPyConnection, source: str, target: str) -> None:
-    """Bring the verdicts on raw deliveries from one catalog to another, replacing them there."""
+def copy_checks(
+    connection: duckdb.DuckDBPyConnection, source: str, target: str, prefix: str = "raw/"
+) -> None:
+    """Bring the verdicts on a zone's assets from one catalog to another, replacing them there."""
     ensure(connection, source)
     ensure(connection, target)
-    connection.execute(f"DELETE FROM {target}.provenance.check_result WHERE asset LIKE 'raw/%'")
+    connection.execute(
+        f"DELETE FROM {target}.provenance.check_result WHERE starts_with(asset, ?)", [prefix]
+    )
     connection.execute(
         f"""INSERT INTO {target}.provenance.check_result
-            SELECT * FROM {source}.provenance.check_result WHERE asset LIKE 'raw/%'"""
+            SELECT * FROM {source}.provenance.check_result WHERE starts_with(asset, ?)""",
+        [prefix],
     )
 
 

@@ -1,0 +1,221 @@
+"""Linkage as assets: records, model, pairs, persons, and the bridge into the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from linked_cyp import provenance
+from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.defs import checks, metadata
+from linked_cyp.defs.deliveries import LEDGER
+from linked_cyp.defs.feeds import raw_key, refuse_failed
+from linked_cyp.errors import value_free
+from linked_cyp.expectations import Rule
+from linked_cyp.linkage import (
+    build_person_records,
+    predict,
+    publish_bridge,
+    resolve,
+    train,
+    update_registry,
+)
+from linked_cyp.linkage.checks import RULES
+from linked_cyp.settings import Settings
+from linked_cyp.stores import Stores
+
+OWNER = metadata.owner("Linkage")
+PERSON_RECORD = ["linkage", "person_record"]
+MODEL = ["linkage", "model"]
+PAIRS = ["linkage", "pairs"]
+PERSON = ["linkage", "person"]
+BRIDGE = ["linkage", "bridge"]
+
+
+class Training(dg.Config):
+    """Train the model anew although there is one: a deliberate act, recorded beside the old."""
+
+    retrain: bool = False
+
+
+@dg.definitions
+def linkage() -> dg.Definitions:
+    contracts = load_contracts(Settings.from_environment().contracts)
+    identities = [
+        dg.AssetKey(raw_key(contract.feed, table.name))
+        for contract in contracts.values()
+        for table in contract.tables.values()
+        if any(column.linkage_role for column in table.columns)
+    ]
+    return dg.Definitions(
+        assets=[
+            person_record(contracts, [*identities, dg.AssetKey(LEDGER)]),
+            model(),
+            pairs(),
+            person(),
+            bridge(),
+        ]
+    )
+
+
+def step(
+    key: Sequence[str],
+    deps: Sequence[Any],
+    description: str,
+    *,
+    kinds: set[str],
+    identifiable: bool = True,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    return dg.multi_asset(
+        name="_".join(key),
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=list(deps),
+                description=description,
+                group_name="linkage",
+                owners=[OWNER],
+                kinds={"duckdb", *kinds},
+                tags={"zone": "linkage"} if identifiable else {"zone": "warehouse"},
+            )
+        ],
+        check_specs=checks.specs(key, RULES[key[-1]]),
+        pool="linkage",
+    )
+
+
+def rules(key: Sequence[str]) -> list[Rule]:
+    return list(RULES[key[-1]])
+
+
+def person_record(
+    contracts: Mapping[str, Contract], deps: Sequence[dg.AssetKey]
+) -> dg.AssetsDefinition:
+    @step(
+        PERSON_RECORD,
+        deps,
+        "What each source says about each person it knows, as keyed tokens and encodings: no name, "
+        "number, date or postcode is readable. One row per source person and alternative. Persons "
+        "marked as adopted, sensitive or withheld are kept out of linkage here.",
+        kinds={"polars"},
+    )
+    def records(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
+        with (
+            value_free("building person records"),
+            stores.connect(identifiable="ro", linkage="rw") as connection,
+        ):
+            counts = build_person_records(connection, contracts, stores.keys())
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(PERSON_RECORD), metadata=counts)
+            yield from _checked(connection, PERSON_RECORD, context)
+
+    return records
+
+
+def model() -> dg.AssetsDefinition:
+    @step(
+        MODEL,
+        [PERSON_RECORD],
+        "The Splink model: how much each agreement or disagreement weighs. Trained once and kept; "
+        "training again is a deliberate act (config `retrain`).",
+        kinds={"splink"},
+    )
+    def trained(
+        context: dg.AssetExecutionContext, config: Training, stores: dg.ResourceParam[Stores]
+    ) -> Iterator:
+        with (
+            value_free("training the linkage model"),
+            stores.connect(linkage="rw") as connection,
+        ):
+            current = train(connection, retrain=config.retrain)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(MODEL),
+                metadata={
+                    "model": current.model_id,
+                    "trained in this run": current.is_new,
+                    "training sessions": ", ".join(current.sessions) or "none: too little data",
+                    "data fingerprint": current.data_fingerprint,
+                },
+            )
+            yield from _checked(connection, MODEL, context)
+
+    return trained
+
+
+def pairs() -> dg.AssetsDefinition:
+    @step(
+        PAIRS,
+        [MODEL, PERSON_RECORD],
+        "Candidate pairs found by the blocking rules, scored by the model: match weight and the "
+        "pattern of agreement.",
+        kinds={"splink"},
+    )
+    def scored(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
+        with (
+            value_free("scoring candidate pairs"),
+            stores.connect(linkage="rw") as connection,
+        ):
+            rows = predict(connection)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(PAIRS), metadata={"dagster/row_count": rows}
+            )
+            yield from _checked(connection, PAIRS, context)
+
+    return scored
+
+
+def person() -> dg.AssetsDefinition:
+    @step(
+        PERSON,
+        [PAIRS],
+        "Which records are the same child. Pairs are taken from the strongest down, and a merge is "
+        "refused when it would join two NHS numbers, two permanent UPNs, or two ids one source "
+        "keeps apart. Person ids are random and stay the same from run to run.",
+        kinds={"python"},
+    )
+    def resolved(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
+        with (
+            value_free("resolving pairs to persons"),
+            stores.connect(linkage="rw") as connection,
+        ):
+            counts = resolve(connection)
+            events = update_registry(connection, run_id=context.run_id)
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(PERSON), metadata={**counts, **events})
+            yield from _checked(connection, PERSON, context)
+
+    return resolved
+
+
+def bridge() -> dg.AssetsDefinition:
+    @step(
+        BRIDGE,
+        [PERSON],
+        "All of linkage that enters the warehouse: which record token belongs to which person. "
+        "Published only when every check of the linkage held.",
+        kinds=set(),
+        identifiable=False,
+    )
+    def published(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
+        with (
+            value_free("publishing the bridge"),
+            stores.connect(linkage="rw", warehouse="rw") as connection,
+        ):
+            refuse_failed(provenance.failed(connection, "linkage"))
+            rows = publish_bridge(connection)
+            provenance.copy_checks(connection, "linkage", "warehouse", "linkage/")
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(BRIDGE), metadata={"dagster/row_count": rows}
+            )
+            yield from checks.checked(
+                connection, BRIDGE, "warehouse.linkage.bridge", rules(BRIDGE), context
+            )
+
+    return published
+
+
+def _checked(
+    connection: Any, key: Sequence[str], context: dg.AssetExecutionContext
+) -> Iterator[dg.AssetCheckResult]:
+    relation = f"linkage.main.{key[-1]}"
+    yield from checks.checked(connection, key, relation, rules(key), context)
