@@ -37,8 +37,9 @@ _POSTCODE = (
     rf"^(GIR|{_FIRST}[0-9]{{1,2}}|{_FIRST}[0-9][A-HJKPSTUW]|{_FIRST}[A-HK-Y][0-9]{{1,2}}"
     rf"|{_FIRST}[A-HK-Y][0-9][ABEHMNPRVWXY]) [0-9][ABD-HJLNP-UW-Z]{{2}}$"
 )
-# ZZ99 stands for a country, no fixed abode or not known; the rest are typed to satisfy a form.
-_NOT_A_PLACE = r"^(ZZ.*|XX.*|AA[0-9]{1,2} [0-9]AA|A1 1AA|N/?A|NFA|UNKNOWN|NOT ?KNOWN|NONE|NULL)$"
+# ZZ99 stands for a country, no fixed abode or not known; AA and XX satisfy a form; a text without
+# a digit is a remark.
+_NOT_A_PLACE = "^(ZZ.*|XX.*|AA[0-9]{1,2} [0-9]AA|A1 1AA|[A-Z ]*)$"
 # Zero dates of spreadsheets and databases, and dates that systems put where none is known.
 _DEFAULT_DATES = (
     dt.date(1899, 12, 30),
@@ -160,9 +161,9 @@ def standardise_postcode(values: pl.Expr) -> pl.Expr:
     A letter O where only a digit can stand (first of the inward code) is read as zero.
     """
     text = values.cast(pl.String).str.to_uppercase().str.replace_all("[^A-Z0-9]", "")
-    mended = text.str.replace("^([A-Z0-9]{2,4})O([A-Z]{2})$", "${1}0${2}")
+    mended = text.str.replace("^(GIR|[A-Z]{1,2}[0-9][A-Z0-9]?)O([A-Z]{2})$", "${1}0${2}")
     spaced = mended.str.replace("^([A-Z0-9]{2,})([A-Z0-9]{3})$", "$1 $2")
-    return _null_where(spaced, "^$", _NOT_A_PLACE)
+    return _null_where(spaced, _NOT_A_PLACE)
 
 
 def valid_postcode(values: pl.Expr) -> pl.Expr:

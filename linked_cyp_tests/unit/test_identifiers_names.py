@@ -1,0 +1,129 @@
+"""Names: one spelling, placeholders, parts and sounds."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linked_cyp.identifiers import on_series, plain
+from linked_cyp.names import (
+    compact_name,
+    first_part,
+    name_parts,
+    phonetic,
+    standardise_forename,
+    standardise_name,
+    standardise_surname,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "standard"),
+    [
+        ("O\u2019Brien", "OBRIEN"),
+        ("o'brien", "OBRIEN"),
+        ("José-María", "JOSE MARIA"),
+        ("  Anne   Marie ", "ANNE MARIE"),
+        ("Łukasz", "LUKASZ"),
+        ("Øyvind", "OYVIND"),
+        ("Weiß", "WEISS"),
+        ("ﬁona", "FIONA"),
+        ("Nguyễn", "NGUYEN"),
+        ("Ali (known as Al)", "ALI"),
+        ("Mr. John Smith Jr", "JOHN SMITH"),
+        ("Smith, John", "SMITH JOHN"),
+        ("Na", "NA"),
+        ("J", "J"),
+        ("李", None),
+        ("Mary 李", None),
+        ("N/A", None),
+        ("Not known", None),
+        ("XXX", None),
+        ("-", None),
+        ("123", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_name_has_one_spelling(written: str | None, standard: str | None) -> None:
+    assert plain(standardise_name, written) == standard
+
+
+@pytest.mark.parametrize(
+    "text", ["Baby", "BABY SMITH", "Twin 1", "boy a", "Infant of Khan", "Girl"]
+)
+def test_what_stands_for_a_forename_is_not_one(text: str) -> None:
+    assert plain(standardise_forename, text) is None
+
+
+@pytest.mark.parametrize("name", ["Child", "Twine", "Girling", "Boyd", "Babych"])
+def test_surnames_that_look_like_placeholders_are_kept(name: str) -> None:
+    assert plain(standardise_surname, name) == name.upper()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Mc Donald", "McDonald"),
+        ("Mac Donald", "MACDONALD"),
+        ("O Brien", "O'Brien"),
+        ("D Souza", "D\u2019Souza"),
+    ],
+)
+def test_a_surname_with_its_prefix_apart_or_joined_is_one(one: str, other: str) -> None:
+    assert plain(standardise_surname, one) == plain(standardise_surname, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("DE LA CRUZ", ["CRUZ"]),
+        ("VAN DER BERG", ["BERG"]),
+        ("SMITH JONES", ["SMITH", "JONES"]),
+        ("KHAN KHAN", ["KHAN"]),
+        ("LE", ["LE"]),
+        ("MARY J", ["MARY"]),
+    ],
+)
+def test_parts_that_tell_people_apart(name: str, parts: list[str]) -> None:
+    assert plain(name_parts, name).to_list() == parts
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["MOHAMMED", "MUHAMMAD", "MOHAMED", "MOHAMMAD"],
+        ["AISHA", "AYESHA", "AISHAH", "AYSHA"],
+        ["HUSSAIN", "HUSSEIN", "HUSAIN"],
+        ["CHOUDHURY", "CHOWDHURY", "CHAUDHRY"],
+        ["CATHERINE", "KATHERINE", "KATHRYN"],
+        ["STEPHEN", "STEVEN"],
+        ["SMITH", "SMYTH"],
+        ["ABDUL RAHMAN", "ABDULRAHMAN"],
+    ],
+)
+def test_spellings_of_one_name_sound_alike(names: list[str]) -> None:
+    assert on_series(phonetic, pl.Series(names)).n_unique() == 1
+
+
+def test_different_names_sound_different() -> None:
+    names = ["SMITH", "JONES", "KHAN", "PATEL", "TAYLOR", "NGUYEN", "OBRIEN"]
+    assert on_series(phonetic, pl.Series(names)).n_unique() == len(names)
+
+
+@given(st.lists(st.none() | st.text(max_size=24), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_any_text_becomes_letters_and_single_spaces_and_stays_so(values: list[str | None]) -> None:
+    texts = pl.Series("x", values, dtype=pl.String)
+    for rule in (standardise_name, standardise_forename, standardise_surname):
+        names = on_series(rule, texts)
+        assert names.drop_nulls().str.contains("^[A-Z]+( [A-Z]+)*$").all()
+    names = on_series(standardise_name, texts)
+    assert on_series(phonetic, names).is_null().to_list() == [
+        name is None or plain(phonetic, name) is None for name in names.to_list()
+    ]
+    assert on_series(compact_name, names).drop_nulls().str.contains("^[A-Z]+$").all()
+    assert on_series(first_part, names).drop_nulls().str.contains("^[A-Z]+$").all()
+    assert (on_series(name_parts, names).drop_nulls().list.len() > 0).all()
