@@ -16,6 +16,7 @@ stored. AES over one long buffer is what makes millions of composites per second
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -153,4 +154,4 @@ def _chunks(lengths: np.ndarray) -> list[slice]:
         return []
     groups = np.cumsum(lengths) // _GRAMS_PER_CHUNK
     edges = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), len(lengths)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(edges)]

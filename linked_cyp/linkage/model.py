@@ -40,7 +40,8 @@ def dice(field: str, threshold: int, hardened: bool) -> str:
 def _name_missing(field: str) -> str:
     """No token to compare: yet both names together may agree where one lacks its date of birth."""
     return (
-        f"({_missing(f'{field}_birth_date')}) AND NOT coalesce({_equal(f'{field}_postcode')}, FALSE)"
+        f"({_missing(f'{field}_birth_date')})"
+        f" AND NOT coalesce({_equal(f'{field}_postcode')}, FALSE)"
         f" AND NOT coalesce({_equal('names')}, FALSE)"
     )
 
@@ -160,6 +161,8 @@ TRAINING_BLOCKS = {
     "upn": "l.upn = r.upn",
     "names": "l.names = r.names",
     "birth_date_sector": "l.birth_date = r.birth_date AND l.postcode_sector = r.postcode_sector",
+    # The only one that meets names of both sides where sources share no identifier.
+    "postcode_birth_month": "l.postcode = r.postcode AND l.birth_year_month = r.birth_year_month",
 }
 
 

@@ -35,9 +35,13 @@ class Parameters:
     levels: dict[str, dict[str, LevelParameters]]
 
 
+PARAMETERS_FILE = Path(__file__).with_name("parameters.toml")
+
+
 @cache
-def parameters(path: Path = Path(__file__).with_name("parameters.toml")) -> Parameters:
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
+def parameters() -> Parameters:
+    """The parameters of :data:`PARAMETERS_FILE`."""
+    document = tomllib.loads(PARAMETERS_FILE.read_text(encoding="utf-8"))
     levels = {
         comparison: {label: LevelParameters(**values) for label, values in labels.items()}
         for comparison, labels in document["levels"].items()

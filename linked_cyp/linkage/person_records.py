@@ -79,6 +79,7 @@ ALTERNATIVES = {
     "other_postcodes": "postcode",
     "other_birth_dates": "birth_date",
     "other_upns": "upn",
+    "other_nhs_numbers": "nhs_number",
 }
 ALTERNATIVES_PER_FIELD = 4  # the most recent ones; more rows cost pairs and find almost nothing
 

@@ -7,7 +7,6 @@ Where the identities come from is :mod:`linked_cyp.linkage.identities`; what is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -17,10 +16,8 @@ from linked_cyp.errors import value_free
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.model import NULL_LEVEL, comparison_levels
 from linked_cyp.linkage.person_records import (
-    ALTERNATIVES,
     COLUMNS,
     DDL,
-    IDENTITY_SCHEMA,
     encode,
     expand,
     per_distinct,
@@ -180,12 +177,3 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> 
 def _replace(con: duckdb.DuckDBPyConnection, name: str, ddl: str, frame: pl.DataFrame) -> None:
     con.execute(f"CREATE OR REPLACE TABLE linkage.main.{name} ({ddl})")
     _insert(con, f"linkage.main.{name}", frame)
-
-
-@dataclass(frozen=True)
-class Linked:
-    """What :func:`link` returns."""
-
-    persons: pl.DataFrame  # record_id (as given), person_id (number of the person, from 0)
-    pairs: pl.DataFrame  # record_id_l, record_id_r, match_weight
-    refused: pl.DataFrame  # record_id_l, record_id_r, match_weight, reason

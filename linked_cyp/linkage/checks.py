@@ -1,0 +1,187 @@
+"""What must hold for each table of linkage, as rules for :mod:`linked_cyp.expectations`."""
+
+from __future__ import annotations
+
+from linked_cyp.expectations.rules import Rule, between, in_set, not_null, unique, zero_rows
+from linked_cyp.linkage.parameters import parameters
+from linked_cyp.linkage.person_records import TOKENS
+from linked_cyp.linkage.registry import EVENTS, TIERS
+from linked_cyp.linkage.resolution import REASONS
+
+
+def person_record_rules() -> list[Rule]:
+    """Relation ``linkage.main.person_record``."""
+    return [
+        unique(["record_id"]),
+        not_null("record_key"),
+        unique(["record_key", "alternative"], name="record_key__unique"),
+        *(between(token, 0, None, "error") for token in TOKENS),
+        in_set("sex", (1, 2), "error"),
+        zero_rows(
+            "record_key__has_current_row",
+            "SELECT record_key FROM {batch} GROUP BY 1 HAVING min(alternative) <> 0",
+            "Every source person has one row of current values.",
+        ),
+        zero_rows(
+            "birth_date__known",
+            "SELECT 1 FROM {batch} WHERE alternative = 0 AND birth_date IS NULL",
+            "Every source person has a date of birth.",
+            "warn",
+        ),
+        zero_rows(
+            "record__has_link_key",
+            "SELECT 1 FROM {batch} WHERE alternative = 0 AND nhs IS NULL AND upn IS NULL"
+            " AND la_child IS NULL AND (birth_date IS NULL OR postcode IS NULL)",
+            "Every source person has an identifier, or a date of birth and a postcode.",
+            "warn",
+        ),
+    ]
+
+
+def model_rules() -> list[Rule]:
+    """Relation ``linkage.main.model``."""
+    return [
+        unique(["model_id"]),
+        zero_rows(
+            "parameters__complete",
+            "SELECT 1 FROM (SELECT unnest(parameters, recursive := true) FROM {batch})"
+            " WHERE m IS NULL OR u IS NULL OR NOT (m > 0 AND m < 1 AND u > 0 AND u < 1)",
+            "Every level of every comparison has an m and a u between 0 and 1.",
+        ),
+    ]
+
+
+def pairs_rules() -> list[Rule]:
+    """Relation ``linkage.main.pairs``."""
+    excluded = (
+        "SELECT 1 FROM {batch} p JOIN {schema}.person_record r ON r.record_key IN"
+        " (p.record_key_l, p.record_key_r) WHERE r.exclusion IS NOT NULL"
+    )
+    return [
+        unique(["record_key_l", "record_key_r"], name="pair__unique"),
+        between("match_weight", parameters().lowest_weight, None, "error"),
+        zero_rows(
+            "pair__ordered",
+            "SELECT 1 FROM {batch} WHERE record_key_l >= record_key_r",
+            "A pair is two different records, the smaller key first.",
+        ),
+        zero_rows(
+            "exclusion__respected",
+            excluded,
+            "No pair touches an adopted, sensitive, superseded or withheld record.",
+        ),
+    ]
+
+
+def person_rules() -> list[Rule]:
+    """Relation ``linkage.main.person``."""
+    return [
+        unique(["record_key"]),
+        not_null("cluster"),
+        zero_rows(
+            "nhs_number__one_per_person",
+            _conflict(
+                join=_alias("nhs"),
+                where="",
+                having="count(DISTINCT coalesce(a.token, r.nhs)) > 1",
+            ),
+            "No person has two NHS numbers.",
+        ),
+        zero_rows(
+            "upn__one_per_person",
+            _conflict(
+                join=_alias("upn"),
+                where="AND r.is_upn_permanent",
+                having="count(DISTINCT coalesce(a.token, r.upn)) > 1",
+            ),
+            "No person has two permanent UPNs.",
+        ),
+        zero_rows(
+            "source__one_per_person",
+            _conflict(
+                join="JOIN {schema}.source s ON s.source = r.source AND s.tells_apart",
+                where="",
+                having="count(*) > count(DISTINCT r.source)",
+            ),
+            "No person has two ids of one source that tells children apart.",
+        ),
+        zero_rows(
+            "person_record__all_resolved",
+            "SELECT 1 FROM {schema}.person_record r ANTI JOIN {batch} p USING (record_key)",
+            "Every source person belongs to a person.",
+        ),
+        zero_rows(
+            "cluster__size",
+            "SELECT cluster FROM {batch} GROUP BY 1 HAVING count(*) > 50",
+            "No person is made of more than 50 source persons.",
+            "warn",
+        ),
+    ]
+
+
+def _conflict(join: str, where: str, having: str) -> str:
+    """Query of the clusters whose current records break a condition."""
+    return (
+        "SELECT cluster FROM {batch} p JOIN {schema}.person_record r USING (record_key) "
+        f"{join} WHERE r.alternative = 0 {where} GROUP BY cluster HAVING {having}"
+    )
+
+
+def _alias(identifier: str) -> str:
+    """Join that finds the number which replaced this one."""
+    return (
+        "LEFT JOIN {schema}.identifier_alias a"
+        f" ON a.identifier = '{identifier}' AND a.former = r.{identifier}"
+    )
+
+
+def refused_rules() -> list[Rule]:
+    """Relation ``linkage.main.refused``."""
+    return [in_set("reason", tuple(REASONS.values()), "error")]
+
+
+def registry_rules() -> list[Rule]:
+    """Relation ``linkage.main.registry``."""
+    return [
+        unique(["record_key"]),
+        not_null("person_id"),
+        between("person_id", 1, None, "error"),
+        zero_rows(
+            "person__one_id",
+            "SELECT p.cluster FROM {batch} g JOIN {schema}.person p USING (record_key)"
+            " WHERE g.is_current GROUP BY 1 HAVING count(DISTINCT g.person_id) > 1",
+            "All records of a person have one id.",
+        ),
+        zero_rows(
+            "person_id__one_person",
+            "SELECT g.person_id FROM {batch} g JOIN {schema}.person p USING (record_key)"
+            " WHERE g.is_current GROUP BY 1 HAVING count(DISTINCT p.cluster) > 1",
+            "No id stands for two persons.",
+        ),
+    ]
+
+
+def event_rules() -> list[Rule]:
+    """Relation ``linkage.main.event``."""
+    return [in_set("event", EVENTS, "error"), not_null("person_id")]
+
+
+def bridge_rules() -> list[Rule]:
+    """Relation ``warehouse.linkage.bridge``."""
+    return [
+        unique(["record_key"]),
+        not_null("person_id"),
+        not_null("feed"),
+        in_set("tier", TIERS, "error"),
+    ]
+
+
+LINKAGE_RULES = {
+    "person_record": person_record_rules,
+    "model": model_rules,
+    "pairs": pairs_rules,
+    "person": person_rules,
+    "refused": refused_rules,
+    "registry": registry_rules,
+    "event": event_rules,
+}

@@ -1,0 +1,375 @@
+"""From raw tables to standardised identities: what each source says about each of its persons.
+
+Every column with a ``linkageRole`` is a fact about the source person of its row, whichever table
+it stands in; a table without a person key reaches the person through its relationship. The newest
+fact of a role is the current value, older and alternative ones follow. Identities exist only in
+temporary tables of the connection's own database (memory, encrypted spill) and in one batch of
+rows at a time.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from linked_cyp import identifiers, names
+from linked_cyp.contracts import Contract, Relationship, Table
+from linked_cyp.errors import value_free
+from linked_cyp.identifiers import IDENTIFIERS, Rule
+from linked_cyp.keys import Keys
+from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.person_records import ALTERNATIVES
+from linked_cyp.linkage.records import write_person_records
+from linked_cyp.tokenise import quoted, raw, record_key_table
+
+BATCH = 200_000  # source persons encoded at once
+CHUNK = 250_000  # distinct values standardised at once
+
+_SEXES = {"1": "1", "M": "1", "MALE": "1", "2": "2", "F": "2", "FEMALE": "2"}
+
+
+def _birth_date(values: pl.Expr) -> pl.Expr:
+    dates = values.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    return identifiers.usable_birth_date(dates).dt.strftime("%Y-%m-%d")
+
+
+def _sex(values: pl.Expr) -> pl.Expr:
+    return values.str.to_uppercase().replace_strict(_SEXES, default=None, return_dtype=pl.String)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a ``linkageRole`` contributes: the field, its rule, and its rank (0 current)."""
+
+    field: str
+    rule: Rule
+    rank: int = 0
+
+
+ROLES: Mapping[str, Role] = {
+    "nhs_number": Role("nhs_number", IDENTIFIERS["nhs_number"].usable),
+    "former_nhs_number": Role("nhs_number", IDENTIFIERS["nhs_number"].usable, 1),
+    "upn": Role("upn", IDENTIFIERS["upn"].usable),
+    "former_upn": Role("upn", IDENTIFIERS["upn"].usable, 1),
+    "la_child_id": Role("la_child_id", identifiers.standardise_id),
+    "forename": Role("forename", names.standardise_forename),
+    "surname": Role("surname", names.standardise_surname),
+    "preferred_surname": Role("surname", names.standardise_surname, 1),
+    "former_surname": Role("surname", names.standardise_surname, 2),
+    "birth_date": Role("birth_date", _birth_date),
+    "sex": Role("sex", _sex),
+    "postcode": Role("postcode", IDENTIFIERS["postcode"].usable),
+}
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Rows that take their source person out of linkage (see ``exclusions.toml``)."""
+
+    feed: str
+    table: str
+    column: str
+    reason: str
+    values: tuple[str, ...] = ()
+
+
+@cache
+def exclusions() -> tuple[Exclusion, ...]:
+    text = Path(__file__).with_name("exclusions.toml").read_text(encoding="utf-8")
+    return tuple(
+        Exclusion(**{**item, "values": tuple(item.get("values", ()))})
+        for item in tomllib.loads(text)["exclusion"]
+    )
+
+
+def build_person_records(
+    con: duckdb.DuckDBPyConnection,
+    contracts: Mapping[str, Contract],
+    keys: Keys,
+    *,
+    hardened: bool = True,
+) -> dict[str, int]:
+    """Rebuild ``linkage.main.person_record`` from the accepted deliveries.
+
+    Args:
+        con: connection with ``identifiable`` (read) and ``linkage`` (write).
+        contracts: contracts by feed; their ``linkageRole`` columns are read.
+        keys: derivations of the master key.
+        hardened: see :mod:`linked_cyp.linkage.encodings`.
+
+    Returns:
+        Counts: sources, persons (source persons), rows, excluded.
+
+    Raises:
+        LinkedCypError: the stores do not hold what the ledger says, or encoding failed.
+    """
+    with value_free("reading identities from the accepted deliveries"):
+        sources = _sources(con, contracts)
+        try:
+            con.execute(_FACT_DDL)
+            for feed, contract in contracts.items():
+                _collect_feed(con, contract, keys, sources.filter(pl.col("feed") == feed))
+            _standardise(con)
+            _assemble(con)
+            named = sources.select("source", "feed", "supplier", "supplier_name", "tells_apart")
+            rows = write_person_records(
+                con,
+                _batches(con, named.unique()),
+                named.drop("supplier_name").unique().sort("source"),
+                con.execute(_ALIASES).pl(),
+                Encoder(keys, hardened=hardened),
+            )
+        finally:
+            for name in ("identity_fact", "identity_clean", "identity"):
+                con.execute(f"DROP TABLE IF EXISTS temp.{name}")
+    persons, excluded = con.execute(
+        "SELECT count(*), count(exclusion) FROM linkage.main.person_record WHERE alternative = 0"
+    ).fetchall()[0]
+    return {
+        "sources": sources["source"].n_unique(),
+        "persons": persons,
+        "rows": rows,
+        "excluded": excluded,
+    }
+
+
+_FACT_DDL = """
+    CREATE OR REPLACE TEMP TABLE identity_fact (
+        record_key BIGINT, source SMALLINT, role VARCHAR, value VARCHAR, seen BIGINT
+    )
+"""
+
+
+def _sources(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]) -> pl.DataFrame:
+    """One row per accepted delivery, oldest first, with the numbers of its source and supplier."""
+    accepted = con.execute(
+        "SELECT delivery_id, supplier AS supplier_name, feed, collection_year,"
+        # Terms in the order of the school year: autumn, spring, summer.
+        " CASE split_part(period, '-', 2) WHEN 'autumn' THEN 'a' WHEN 'spring' THEN 'b'"
+        "  WHEN 'summer' THEN 'c' ELSE period END AS within"
+        " FROM identifiable.ledger.current WHERE status = 'accepted'"
+        " ORDER BY collection_year, within, delivery_id"
+    ).pl()
+    tells_apart = {feed: tells_children_apart(contract) for feed, contract in contracts.items()}
+    source = pl.concat_str("feed", "supplier_name", separator=" ")
+    return accepted.filter(pl.col("feed").is_in(list(contracts))).with_columns(
+        source.rank("dense").cast(pl.Int16).alias("source"),
+        pl.col("supplier_name").rank("dense").cast(pl.Int16).alias("supplier"),
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("place"),
+        pl.col("feed").replace_strict(tells_apart, return_dtype=pl.Boolean).alias("tells_apart"),
+    )
+
+
+def tells_children_apart(contract: Contract) -> bool:
+    """Whether the feed's person keys are the supplier's own child ids: two of them, two children.
+
+    An NHS number or UPN in the key is left to those conflicts; other local keys may repeat a
+    person (a patient once with and once without an NHS number).
+    """
+    roles = [
+        table.column(name).linkage_role
+        for table in contract.tables.values()
+        for key in table.person_key
+        for name in key
+    ]
+    return bool(roles) and set(roles) == {"la_child_id"}
+
+
+def _collect_feed(
+    con: duckdb.DuckDBPyConnection, contract: Contract, keys: Keys, sources: pl.DataFrame
+) -> None:
+    """Add the facts of one feed to ``identity_fact``."""
+    if sources.is_empty():
+        return
+    con.register("accepted", sources.select("delivery_id", "source", "place").to_arrow())
+    deliveries = sources["delivery_id"].to_list()
+    stored = _raw_columns(con)
+    try:
+        for table in contract.tables.values():
+            present = stored.get(table.table_name, set())
+            wanted = [c for c in table.columns if c.linkage_role in ROLES and c.name in present]
+            excluding = [
+                e
+                for e in exclusions()
+                if (e.feed, e.table) == (contract.feed, table.name) and e.column in present
+            ]
+            if not (wanted or excluding):
+                continue
+            keyed, link = _keyed_table(contract, table)
+            if keyed is None or keyed.table_name not in stored:
+                continue
+            record_key_table(con, contract, keyed, keys, deliveries, "identity_key")
+            rows = _keyed_rows(table, keyed, link)
+            facts = [
+                f"SELECT record_key, source, '{c.linkage_role}', t.{quoted(c.name)}::VARCHAR, seen"
+                f" FROM rows t WHERE t.{quoted(c.name)} IS NOT NULL"
+                for c in wanted
+            ]
+            facts += [
+                f"SELECT record_key, source, 'exclusion', '{e.reason}', seen FROM rows t"
+                f" WHERE {_condition(e)}"
+                for e in excluding
+            ]
+            con.execute(
+                f"INSERT INTO identity_fact WITH rows AS ({rows}), facts(k, s, r, v, at) AS"
+                f" ({' UNION ALL '.join(facts)})"
+                " SELECT k, s, r, v, max(at) FROM facts GROUP BY ALL"
+            )
+    finally:
+        con.unregister("accepted")
+        con.execute("DROP TABLE IF EXISTS temp.identity_key")
+
+
+def _raw_columns(con: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    rows = con.execute(
+        "SELECT table_name, list(column_name) FROM duckdb_columns()"
+        " WHERE database_name = 'identifiable' AND schema_name = 'raw' GROUP BY table_name"
+    ).fetchall()
+    return {table: set(columns) for table, columns in rows}
+
+
+def _condition(exclusion: Exclusion) -> str:
+    column = f"t.{quoted(exclusion.column)}::VARCHAR"
+    if exclusion.values:
+        listed = ", ".join(f"'{value}'" for value in exclusion.values)
+        return f"upper(trim({column})) IN ({listed})"
+    return f"lower(trim({column})) NOT IN ('', '0', 'false')"
+
+
+def _keyed_table(contract: Contract, table: Table) -> tuple[Table | None, Relationship | None]:
+    """The table that says whose a row is: itself, or the one it refers to."""
+    if table.person_key:
+        return table, None
+    for link in table.relationships:
+        parent = contract.tables[link.to_table]
+        if parent.person_key:
+            return parent, link
+    return None, None
+
+
+def _keyed_rows(table: Table, keyed: Table, link: Relationship | None) -> str:
+    """SQL of the table's accepted rows with record_key, source and seen (order of recency)."""
+    mine = raw(table.table_name)
+    seen = "a.place * 1000000000 + r.row_number AS seen"
+    if link is None:
+        return (
+            f"SELECT r.*, k.record_key, a.source, {seen} FROM {mine} r"
+            " JOIN identity_key k USING (delivery_id, source_file, row_number)"
+            " JOIN accepted a USING (delivery_id) WHERE k.record_key IS NOT NULL"
+        )
+    pairs = " AND ".join(
+        f"r.{quoted(a)} = p.{quoted(b)}" for a, b in zip(link.columns, link.to_columns, strict=True)
+    )
+    return (
+        f"SELECT r.*, k.record_key, a.source, {seen} FROM {mine} r"
+        f" JOIN {raw(keyed.table_name)} p ON r.delivery_id = p.delivery_id AND {pairs}"
+        " JOIN identity_key k ON (k.delivery_id, k.source_file, k.row_number)"
+        " = (p.delivery_id, p.source_file, p.row_number)"
+        " JOIN accepted a ON a.delivery_id = r.delivery_id WHERE k.record_key IS NOT NULL"
+    )
+
+
+def _standardise(con: duckdb.DuckDBPyConnection) -> None:
+    """``identity_clean``: each distinct value as supplied with its one spelling, by role."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE identity_clean"
+        " (role VARCHAR, field VARCHAR, rank INTEGER, value VARCHAR, clean VARCHAR)"
+    )
+    for role, meaning in ROLES.items():
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE identity_distinct AS"
+            " SELECT DISTINCT value FROM identity_fact WHERE role = ?",
+            [role],
+        )
+        count = con.execute("SELECT count(*) FROM identity_distinct").fetchall()[0][0]
+        for start in range(0, count, CHUNK):
+            chunk = con.execute(
+                "SELECT value FROM identity_distinct WHERE rowid BETWEEN ? AND ?",
+                [start, start + CHUNK - 1],
+            ).pl()
+            clean = chunk.with_columns(meaning.rule(pl.col("value")).alias("clean"))
+            con.register("chunk", clean.to_arrow())
+            con.execute(
+                "INSERT INTO identity_clean SELECT ?, ?, ?, value, clean FROM chunk",
+                [role, meaning.field, meaning.rank],
+            )
+            con.unregister("chunk")
+    con.execute("DROP TABLE IF EXISTS temp.identity_distinct")
+
+
+def _assemble(con: duckdb.DuckDBPyConnection) -> None:
+    """``identity``: one row per source person; each field a list, current value first."""
+    fields = sorted({role.field for role in ROLES.values()})
+    lists = ", ".join(
+        f"list(clean ORDER BY rank, seen DESC, clean) FILTER (field = '{f}') AS {f}" for f in fields
+    )
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE identity AS
+        WITH clean AS (
+            SELECT record_key, source, field, clean, min(rank) AS rank, max(seen) AS seen
+            FROM identity_fact JOIN identity_clean USING (role, value)
+            WHERE clean IS NOT NULL AND clean <> '' GROUP BY ALL
+        ), excluded AS (
+            SELECT record_key, min(value) AS exclusion
+            FROM identity_fact WHERE role = 'exclusion' GROUP BY ALL
+        ), known AS (SELECT DISTINCT record_key, source FROM identity_fact)
+        SELECT known.*, exclusion, facts.* EXCLUDE (record_key, source) FROM known
+        LEFT JOIN (SELECT record_key, source, {lists} FROM clean GROUP BY ALL) facts
+            USING (record_key, source)
+        LEFT JOIN excluded USING (record_key)
+    """)
+
+
+# Numbers that a source says were replaced: the former one, and the record's present one.
+_ALIASES = """
+    SELECT CASE f.role WHEN 'former_upn' THEN 'upn' ELSE 'nhs' END AS identifier,
+           former.clean AS former,
+           min(CASE f.role WHEN 'former_upn' THEN i.upn[1] ELSE i.nhs_number[1] END) AS present
+    FROM identity_fact f
+    JOIN identity_clean former USING (role, value)
+    JOIN identity i ON i.record_key = f.record_key
+    WHERE f.role IN ('former_upn', 'former_nhs_number') AND former.clean IS NOT NULL
+    GROUP BY ALL HAVING present IS NOT NULL
+"""
+
+
+def _batches(con: duckdb.DuckDBPyConnection, sources: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Identities as :func:`linked_cyp.linkage.records.write_person_records` wants them."""
+    count = con.execute("SELECT count(*) FROM identity").fetchall()[0][0]
+    known = sources.select("source", "supplier", "supplier_name")
+    for start in range(0, count, BATCH):
+        frame = con.execute(
+            "SELECT * FROM identity WHERE rowid BETWEEN ? AND ?", [start, start + BATCH - 1]
+        ).pl()
+        lists = frame.join(known, on="source", how="left")
+        yield lists.select(
+            "record_key",
+            "source",
+            "supplier",
+            "exclusion",
+            *(pl.col(f).list.first().alias(f) for f in _TEXT_FIELDS),
+            pl.concat_str("supplier_name", pl.col("la_child_id").list.first(), separator="|").alias(
+                "la_child_id"
+            ),
+            pl.col("birth_date").list.first().str.to_date("%Y-%m-%d").alias("birth_date"),
+            pl.col("sex").list.first().cast(pl.Int8).alias("sex"),
+            *(
+                _dates(pl.col(field).list.slice(1), field).alias(column)
+                for column, field in ALTERNATIVES.items()
+            ),
+        )
+
+
+_TEXT_FIELDS = ("nhs_number", "upn", "forename", "surname", "postcode")
+
+
+def _dates(values: pl.Expr, field: str) -> pl.Expr:
+    if field != "birth_date":
+        return values
+    return values.list.eval(pl.element().str.to_date("%Y-%m-%d"))

@@ -1,0 +1,336 @@
+"""The registry of stable person ids, and the bridge that is all the warehouse sees of linkage.
+
+A person id is a random number that means nothing and never changes while the person stays the
+same: re-linking gives each cluster the id that most of its records had before. What could not
+stay is an event (merged, split, moved, retired, restored), so that a release can say what changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, date, datetime
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from linked_cyp.errors import value_free
+from linked_cyp.linkage.model import level_number
+from linked_cyp.linkage.parameters import Parameters, parameters
+
+EVENTS = ("created", "merged", "split", "moved", "retired", "restored")
+TIERS = ("identifier", "strong", "probable", "unlinked", "excluded")
+
+_DDL = """
+    CREATE TABLE IF NOT EXISTS linkage.main.registry
+        (record_key BIGINT, person_id BIGINT, is_current BOOLEAN, first_run BIGINT,
+         last_run BIGINT);
+    CREATE TABLE IF NOT EXISTS linkage.main.event
+        (run_id BIGINT, run_date DATE, event VARCHAR, person_id BIGINT, other_person_id BIGINT,
+         records BIGINT);
+    CREATE TABLE IF NOT EXISTS linkage.main.run
+        (run_id BIGINT, run_date DATE, model_id BIGINT, records BIGINT, persons BIGINT);
+"""
+
+
+def update_registry(
+    con: duckdb.DuckDBPyConnection, *, run_date: date | None = None
+) -> dict[str, int]:
+    """Give every cluster of ``linkage.main.person`` its person id, in one transaction.
+
+    Records that are gone keep their row, not current, so that one which returns is the same
+    person again.
+
+    Returns:
+        ``run_id``, ``records``, ``persons`` and the number of each kind of event.
+    """
+    day = run_date or datetime.now(UTC).date()
+    with value_free("updating the registry of persons"):
+        con.execute(_DDL)
+        con.execute("BEGIN TRANSACTION")
+        try:
+            counts = _update(con, day)
+            con.execute("COMMIT")
+        except BaseException:
+            con.execute("ROLLBACK")
+            raise
+    return counts
+
+
+def _update(con: duckdb.DuckDBPyConnection, day: date) -> dict[str, int]:
+    run_id = con.execute("SELECT coalesce(max(run_id), 0) + 1 FROM linkage.main.run").fetchall()[0][
+        0
+    ]
+    known = con.execute("SELECT record_key, person_id, is_current FROM linkage.main.registry").pl()
+    person = con.execute("SELECT record_key, cluster FROM linkage.main.person").pl()
+    assigned = assign_ids(person, known)
+    events = find_events(person, known, assigned)
+    now = person.join(assigned, on="cluster").select("record_key", "person_id")
+    con.register("assigned_now", now.to_arrow())
+    con.execute(
+        "CREATE OR REPLACE TABLE linkage.main.registry AS"
+        " SELECT record_key, coalesce(n.person_id, o.person_id) AS person_id,"
+        "  n.person_id IS NOT NULL AS is_current, coalesce(o.first_run, $run) AS first_run,"
+        "  CASE WHEN n.person_id IS NULL THEN o.last_run ELSE $run END AS last_run"
+        " FROM linkage.main.registry o FULL JOIN assigned_now n USING (record_key)"
+        " ORDER BY record_key",
+        {"run": run_id},
+    )
+    con.unregister("assigned_now")
+    con.register("events_now", events.to_arrow())
+    con.execute(
+        "INSERT INTO linkage.main.event"
+        " SELECT $run, $day, event, person_id, other_person_id, records FROM events_now",
+        {"run": run_id, "day": day},
+    )
+    con.unregister("events_now")
+    model_id = con.execute("SELECT max(model_id) FROM linkage.main.pairs").fetchall()[0][0]
+    persons = assigned.height
+    con.execute(
+        "INSERT INTO linkage.main.run VALUES (?, ?, ?, ?, ?)",
+        [run_id, day, model_id, person.height, persons],
+    )
+    kinds = dict(events["event"].value_counts().iter_rows())
+    return {
+        "run_id": run_id,
+        "records": person.height,
+        "persons": persons,
+        **{kind: kinds.get(kind, 0) for kind in EVENTS},
+    }
+
+
+def assign_ids(person: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """An id for each cluster: by largest overlap with what was, else a new random one.
+
+    Args:
+        person: record_key, cluster.
+        known: record_key, person_id, is_current.
+
+    Returns:
+        cluster, person_id; each id once.
+    """
+    votes = (
+        person.join(known, on="record_key")
+        .group_by("cluster", "person_id")
+        .agg(pl.len().alias("n"), pl.col("is_current").sum().alias("current"))
+        .sort("n", "current", "person_id", "cluster", descending=[True, True, False, False])
+    )
+    alone = votes.filter(
+        (pl.len().over("cluster") == 1) & (pl.len().over("person_id") == 1)
+    ).select("cluster", "person_id")
+    contested = votes.join(alone, on="cluster", how="anti")
+    taken_clusters: dict[int, int] = {}
+    taken_ids: set[int] = set()
+    for cluster, person_id in contested.select("cluster", "person_id").iter_rows():
+        if cluster not in taken_clusters and person_id not in taken_ids:
+            taken_clusters[cluster] = person_id
+            taken_ids.add(person_id)
+    schema = {"cluster": pl.Int64, "person_id": pl.Int64}
+    kept = pl.concat(
+        [
+            alone.cast(schema),
+            pl.DataFrame(list(taken_clusters.items()), schema=schema, orient="row"),
+        ]
+    )
+    fresh = person.select("cluster").unique().join(kept, on="cluster", how="anti").sort("cluster")
+    ids = random_ids(fresh.height, known["person_id"])
+    return pl.concat([kept, fresh.with_columns(pl.Series("person_id", ids, dtype=pl.Int64))])
+
+
+def random_ids(count: int, taken: pl.Series) -> np.ndarray:
+    """``count`` different positive 63-bit random numbers that are not in ``taken``."""
+    found: set[int] = set()
+    used = set(taken.to_list())
+    while len(found) < count:
+        drawn = np.frombuffer(secrets.token_bytes(8 * (count - len(found))), dtype=np.uint64) >> 1
+        found |= {int(x) for x in drawn if x} - used
+    return np.array(list(found), dtype=np.int64)
+
+
+def find_events(person: pl.DataFrame, known: pl.DataFrame, assigned: pl.DataFrame) -> pl.DataFrame:
+    """What happened to ids: event, person_id, other_person_id, records (that it concerns).
+
+    * created: an id for records never seen before;
+    * merged: ``other_person_id`` is gone, its records belong to ``person_id`` now;
+    * split: ``person_id`` is new, made of records of ``other_person_id``, which lives on;
+    * moved: records went from ``other_person_id`` to ``person_id``, both live on;
+    * retired, restored: the last record of an id left, or one came back.
+    """
+    now = person.join(assigned, on="cluster").select("record_key", pl.col("person_id").alias("new"))
+    both = now.join(known, on="record_key", how="left")
+    living = now.select(pl.col("new").alias("person_id")).unique()
+    before = known.select("person_id").unique()
+    changed = (
+        both.filter(pl.col("person_id").is_not_null() & (pl.col("person_id") != pl.col("new")))
+        .group_by("new", "person_id")
+        .agg(pl.len().alias("records"))
+        .with_columns(
+            pl.when(~pl.col("person_id").is_in(living["person_id"].implode()))
+            .then(pl.lit("merged"))
+            .when(~pl.col("new").is_in(before["person_id"].implode()))
+            .then(pl.lit("split"))
+            .otherwise(pl.lit("moved"))
+            .alias("event")
+        )
+        .select(
+            "event",
+            pl.col("new").alias("person_id"),
+            pl.col("person_id").alias("other_person_id"),
+            "records",
+        )
+    )
+    current = known.filter("is_current").select("person_id").unique()
+    absorbed = changed.filter(pl.col("event") == "merged").select(
+        pl.col("other_person_id").alias("person_id")
+    )
+    split_off = changed.filter(pl.col("event") == "split").select("person_id")
+    sizes = now.group_by(pl.col("new").alias("person_id")).agg(pl.len().alias("records"))
+    plain = {
+        "created": sizes.join(before, on="person_id", how="anti").join(
+            split_off, on="person_id", how="anti"
+        ),
+        "restored": sizes.join(before, on="person_id", how="semi").join(
+            current, on="person_id", how="anti"
+        ),
+        "retired": known.filter("is_current")
+        .group_by("person_id")
+        .agg(pl.len().alias("records"))
+        .join(living, on="person_id", how="anti")
+        .join(absorbed, on="person_id", how="anti"),
+    }
+    others = [
+        frame.select(
+            pl.lit(event).alias("event"),
+            "person_id",
+            pl.lit(None, dtype=pl.Int64).alias("other_person_id"),
+            "records",
+        )
+        for event, frame in plain.items()
+    ]
+    schema = {
+        "event": pl.String,
+        "person_id": pl.Int64,
+        "other_person_id": pl.Int64,
+        "records": pl.Int64,
+    }
+    return pl.concat([f.cast(schema) for f in (changed, *others)]).sort(
+        "event", "person_id", "other_person_id"
+    )
+
+
+def publish_bridge(
+    con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None
+) -> dict[str, int]:
+    """Write what the warehouse may know: who is who, how surely, and how the run went.
+
+    ``warehouse.linkage.bridge`` (record_key, feed, person_id, tier), ``warehouse.linkage.summary``
+    (run_id, run_date, measure, value; one set per run) and ``warehouse.linkage.model`` (number,
+    creation and fingerprint). Tiers: *identifier* (agrees in NHS number, UPN or local id with a
+    record of the person), *strong* and *probable* (by match weight), *unlinked* (alone) and
+    *excluded* (may not be linked).
+
+    Returns:
+        The measures of this run.
+    """
+    chosen = given or parameters()
+    with value_free("publishing the bridge"):
+        bridge = con.execute(_bridge_sql(chosen)).pl()
+        run_id, day, model_id = con.execute(
+            "SELECT run_id, run_date, model_id FROM linkage.main.run ORDER BY run_id DESC LIMIT 1"
+        ).fetchall()[0]
+        measures = _measures(con, bridge, run_id)
+        models = con.execute(
+            "SELECT model_id, created, settings, splink_version, is_hardened, records"
+            " FROM linkage.main.model WHERE model_id = ?",
+            [model_id],
+        ).fetchall()
+        con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
+        con.register("bridge_now", bridge.to_arrow())
+        con.execute("BEGIN TRANSACTION")
+        try:
+            con.execute("CREATE OR REPLACE TABLE warehouse.linkage.bridge AS FROM bridge_now")
+            con.execute(
+                "CREATE TABLE IF NOT EXISTS warehouse.linkage.summary"
+                " (run_id BIGINT, run_date DATE, measure VARCHAR, value BIGINT)"
+            )
+            con.execute("DELETE FROM warehouse.linkage.summary WHERE run_id = ?", [run_id])
+            con.executemany(
+                "INSERT INTO warehouse.linkage.summary VALUES (?, ?, ?, ?)",
+                [(run_id, day, name, value) for name, value in measures.items()],
+            )
+            con.execute(
+                "CREATE OR REPLACE TABLE warehouse.linkage.model (model_id BIGINT,"
+                " created TIMESTAMP, fingerprint VARCHAR, splink_version VARCHAR,"
+                " is_hardened BOOLEAN, records BIGINT)"
+            )
+            for number, created, text, *rest in models:
+                fingerprint = hashlib.sha256(text.encode()).hexdigest()
+                con.execute(
+                    "INSERT INTO warehouse.linkage.model VALUES (?, ?, ?, ?, ?, ?)",
+                    [number, created, fingerprint, *rest],
+                )
+            con.execute("COMMIT")
+        except BaseException:
+            con.execute("ROLLBACK")
+            raise
+        finally:
+            con.unregister("bridge_now")
+    return measures
+
+
+def _bridge_sql(chosen: Parameters) -> str:
+    agrees = " OR ".join(
+        f"gamma_{name} = {level_number(name, 'exact')}" for name in ("nhs", "upn", "la_child")
+    )
+    return f"""
+        WITH inside AS (
+            SELECT p.record_key_l, p.record_key_r, match_weight, ({agrees}) AS agrees
+            FROM linkage.main.pairs p
+            JOIN linkage.main.person l ON l.record_key = p.record_key_l
+            JOIN linkage.main.person r ON r.record_key = p.record_key_r AND r.cluster = l.cluster
+        ), best AS (
+            SELECT record_key, bool_or(agrees) AS agrees, max(match_weight) AS weight FROM (
+                SELECT record_key_l AS record_key, agrees, match_weight FROM inside
+                UNION ALL SELECT record_key_r, agrees, match_weight FROM inside
+            ) GROUP BY record_key
+        ), sizes AS (
+            SELECT person_id, count(*) AS n FROM linkage.main.registry
+            WHERE is_current GROUP BY person_id
+        )
+        SELECT g.record_key, s.feed, g.person_id,
+            CASE WHEN pr.exclusion IS NOT NULL THEN 'excluded' WHEN z.n = 1 THEN 'unlinked'
+                 WHEN b.agrees THEN 'identifier' WHEN b.weight >= {chosen.strong_weight}
+                 THEN 'strong' ELSE 'probable' END AS tier
+        FROM linkage.main.registry g
+        JOIN linkage.main.person_record pr ON pr.record_key = g.record_key AND pr.alternative = 0
+        JOIN linkage.main.source s USING (source)
+        JOIN sizes z USING (person_id)
+        LEFT JOIN best b ON b.record_key = g.record_key
+        WHERE g.is_current ORDER BY g.record_key
+    """
+
+
+def _measures(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame, run_id: int) -> dict[str, int]:
+    """Counts of a run, by name; no token, no person."""
+    pairs, refused = con.execute(
+        "SELECT (SELECT count(*) FROM linkage.main.pairs),"
+        " (SELECT count(*) FROM linkage.main.refused)"
+    ).fetchall()[0]
+    measures = {
+        "records": bridge.height,
+        "persons": bridge["person_id"].n_unique(),
+        "pairs": pairs,
+        "refused": refused,
+    }
+    tiers = dict(bridge["tier"].value_counts().iter_rows())
+    measures |= {f"tier_{tier}": tiers.get(tier, 0) for tier in TIERS}
+    events = dict(
+        con.execute(
+            "SELECT event, count(*) FROM linkage.main.event WHERE run_id = ? GROUP BY 1", [run_id]
+        ).fetchall()
+    )
+    measures |= {f"event_{event}": events.get(event, 0) for event in EVENTS}
+    sizes = bridge.group_by("person_id").agg(pl.len().alias("n"))["n"]
+    measures["largest_person"] = int(sizes.max() or 0) if len(sizes) else 0
+    return measures
