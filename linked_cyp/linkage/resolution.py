@@ -31,6 +31,8 @@ REASONS = {
     "names_disagree": "no names here, and the names beside it do not support it",
 }
 
+_CODES = {kind: number for number, kind in enumerate(REASONS, 1)}  # 0: not refused
+
 
 @dataclass(frozen=True)
 class Resolution:
@@ -156,7 +158,7 @@ def join_without_conflict(
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     begin = np.arange(records) if start is None else start
     reason = _direct_conflict(a, b, values)
-    open_pairs = np.flatnonzero(reason == "")
+    open_pairs = np.flatnonzero(reason == 0)
     component = connected_components(records, begin[a[open_pairs]], begin[b[open_pairs]])[begin]
     contested = _contested(component, values)
     cluster = np.where(contested[component], begin, component)
@@ -164,7 +166,8 @@ def join_without_conflict(
     if len(walk):
         cluster, reasons = _walk(cluster, component, contested, a[walk], b[walk], values)
         reason[walk] = reasons
-    refused = pairs.select("a", "b", "weight").with_columns(pl.Series("reason", reason))
+    texts = pl.Series("reason", ["", *REASONS.values()], dtype=pl.String).gather(reason)
+    refused = pairs.select("a", "b", "weight").with_columns(texts)
     return Resolution(cluster, refused.filter(pl.col("reason") != ""))
 
 
@@ -186,11 +189,11 @@ def connected_components(records: int, a: np.ndarray, b: np.ndarray) -> np.ndarr
 
 
 def _direct_conflict(a: np.ndarray, b: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    reason = np.full(len(a), "", dtype=object)
+    reason = np.zeros(len(a), dtype=np.int64)
     for kind, value in values.items():
         known = (value[a] != -1) & (value[b] != -1)
         clash = (value[a] == value[b]) if kind == "local" else (value[a] != value[b])
-        reason[known & clash & (reason == "")] = REASONS[kind]
+        reason[known & clash & (reason == 0)] = _CODES[kind]
     return reason
 
 
@@ -232,7 +235,7 @@ def _walk(
         return record
 
     nothing: set[int] = set()
-    reasons = np.full(len(a), "", dtype=object)
+    reasons = np.zeros(len(a), dtype=np.int64)
     for number, (left, right) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
         low, high = sorted((root(left), root(right)))
         if low == high:
@@ -241,7 +244,7 @@ def _walk(
             one, other = by_root.get(low, nothing), by_root.get(high, nothing)
             clash = one & other if kind == "local" else one and other and one != other
             if clash:
-                reasons[number] = REASONS[kind]
+                reasons[number] = _CODES[kind]
                 break
         else:
             parent[high] = low

@@ -45,7 +45,8 @@ def population(children: int = 400, seed: int = 7, twins: float = 0.05) -> Popul
     forenames, surnames = _names(draw, 300), _names(draw, 400)
     people = []
     while len(people) < children:
-        postcode = f"NW{draw.integers(1, 9)} {draw.integers(1, 9)}{''.join(draw.choice(list('ABDEFGH'), 2))}"
+        inward = "".join(draw.choice(list("ABDEFGH"), 2))
+        postcode = f"NW{draw.integers(1, 9)} {draw.integers(1, 9)}{inward}"
         birth = dt.date(2008, 1, 1) + dt.timedelta(days=int(draw.integers(0, 4000)))
         surname = str(draw.choice(surnames))
         for _ in range(2 if draw.random() < twins else 1):
