@@ -125,7 +125,14 @@ def refuse_unaccepted(con: duckdb.DuckDBPyConnection, delivery_id: str) -> None:
 
 
 def sync_ledger(con: duckdb.DuckDBPyConnection) -> int:
-    """Copy the ledger to ``warehouse.pseudonymised.delivery``, without file names; returns rows."""
+    """Copy the ledger to ``warehouse.pseudonymised.delivery``, without file names.
+
+    Rows of withdrawn deliveries leave with it, so a process killed after a withdrawal and before
+    :func:`remove_delivery` leaves nothing behind that the next run does not remove.
+
+    Returns:
+        Deliveries in the ledger.
+    """
     names = ", ".join(LEDGER)
     with value_free("copying the ledger to the warehouse"):
         ensure_tables(con, ())
@@ -135,6 +142,8 @@ def sync_ledger(con: duckdb.DuckDBPyConnection) -> int:
                 f"INSERT INTO warehouse.pseudonymised.delivery ({names}) "
                 f"SELECT {names} FROM identifiable.ledger.current"
             )
+            withdrawn = "SELECT delivery_id FROM identifiable.ledger.current WHERE status = ?"
+            _remove(con, withdrawn, "withdrawn")
             return _count(con, "SELECT count(*) FROM warehouse.pseudonymised.delivery")
 
 
@@ -144,17 +153,25 @@ def remove_delivery(con: duckdb.DuckDBPyConnection, delivery_id: str) -> dict[st
     The bytes stay in the file until :meth:`linked_cyp.stores.Stores.rebuild`.
     """
     with value_free("removing a delivery from the warehouse"), _transaction(con):
-        removed = {}
-        for (name,) in con.execute(
-            "SELECT table_name FROM duckdb_columns() WHERE database_name = 'warehouse' "
-            "AND schema_name = 'pseudonymised' AND column_name = 'row_number' ORDER BY 1"
-        ).fetchall():
-            target = f"warehouse.pseudonymised.{quoted(name)}"
-            where = f"FROM {target} WHERE delivery_id = ?"
-            if rows := _count(con, f"SELECT count(*) {where}", [delivery_id]):
-                con.execute(f"DELETE {where}", [delivery_id])
-                removed[name] = rows
-        return removed
+        return _remove(con, "SELECT ?", delivery_id)
+
+
+def _remove(con: duckdb.DuckDBPyConnection, deliveries: str, parameter: str) -> dict[str, int]:
+    """Delete the rows of some deliveries (SQL with one parameter) from every table of rows."""
+    removed = {}
+    for (name,) in con.execute(
+        "SELECT table_name FROM duckdb_columns() WHERE database_name = 'warehouse' "
+        "AND schema_name = 'pseudonymised' AND column_name = 'row_number' ORDER BY 1"
+    ).fetchall():
+        rows = _count(
+            con,
+            f"DELETE FROM warehouse.pseudonymised.{quoted(name)} "
+            f"WHERE delivery_id IN ({deliveries})",
+            [parameter],
+        )
+        if rows:
+            removed[name] = rows
+    return removed
 
 
 def _write(

@@ -412,6 +412,21 @@ def test_a_removed_delivery_is_gone_and_others_stay(
     assert len(rows_of(con, "toy__child", OTHER)) == 5
 
 
+def test_rows_of_a_withdrawn_delivery_leave_with_the_ledger(
+    con: duckdb.DuckDBPyConnection, keys: Keys
+) -> None:
+    make_ledger(con)
+    for delivery in (DELIVERY, OTHER):
+        pseudonymise_delivery(con, CONTRACT, delivery, keys, POSTCODES)
+        con.execute(
+            "INSERT INTO identifiable.ledger.current (delivery_id, status) VALUES (?, ?)",
+            [delivery, "withdrawn" if delivery == DELIVERY else "superseded"],
+        )
+    sync_ledger(con)
+    assert rows_of(con, "toy__child") == rows_of(con, "toy__visit") == []
+    assert len(rows_of(con, "toy__child", OTHER)) == 5
+
+
 def test_identifiable_store_can_be_read_only(tmp_path: Path, keys: Keys) -> None:
     store = tmp_path / "identifiable.duckdb"
     with duckdb.connect() as writer:
