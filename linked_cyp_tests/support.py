@@ -13,7 +13,7 @@ from linked_cyp.pseudonymise import ensure_tables
 
 
 def empty_warehouse(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]) -> None:
-    """Create the empty pseudonymised tables, delivery ledger and bridge in catalog ``warehouse``."""
+    """Create the empty pseudonymised tables, ledger and bridge in the catalog ``warehouse``."""
     ensure_tables(con, contracts.values())
     con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
     con.execute(
