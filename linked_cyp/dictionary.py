@@ -22,6 +22,7 @@ from linked_cyp.lineage import ColumnRef, Edge, load_manifest, origins
 from linked_cyp.settings import PROJECT_ROOT, Settings
 
 RESEARCH_ZONES = ("curated", "cohort")
+MADE_HERE = ("staging", *RESEARCH_ZONES)
 DOCUMENT = PROJECT_ROOT / "docs" / "dictionary.md"
 # A description that cites its source does so in a last sentence: "… Source: DfE, absence guide."
 _CITED = re.compile(r"\b(?:Source|Definition)s?:\s*(?P<source>.+?)\s*$", re.DOTALL)
@@ -109,10 +110,12 @@ def cited(description: str, meta: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def lineage_text(edges: Iterable[Edge], ref: ColumnRef) -> str:
-    """The supplier's fields a column comes from: ``ssda903__header.DOB; …`` (empty if unknown)."""
-    return "; ".join(
-        f"{o.table}.{o.column}" if o.zone == "supplier" else str(o) for o in origins(edges, ref)
-    )
+    """What a column comes from in the end: ``ssda903__header.DOB; …`` (empty if unknown).
+
+    Suppliers' fields, facts of the delivery, and reference tables; constants in SQL are left out.
+    """
+    found = [o for o in origins(edges, ref) if o.zone not in MADE_HERE]
+    return "; ".join(f"{o.table}.{o.column}" for o in found)
 
 
 def markdown(contracts: Mapping[str, Contract], manifest: Mapping[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from linked_cyp.contracts import Contract
+from linked_cyp.sql_lineage import Relations, column_sources
 
 SUPPLIER = "supplier"
 PRODUCER = "urn:linked_cyp:lineage"
@@ -85,29 +86,26 @@ def load_manifest(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def manifest_lineage(manifest: Mapping[str, Any], tables: Iterable[str] | None = None) -> Lineage:
+def manifest_lineage(manifest: Mapping[str, Any]) -> Lineage:
     """Column lineage of every compiled model, in the order in which they depend on each other.
 
     Args:
         manifest: dbt's manifest, compiled (after ``dbt compile`` or ``build``): models that are
             only parsed have no SQL and all their columns are reported as unresolved.
-        tables: names of the models wanted, or all.
     """
     schema = _known_columns(manifest)
     result = Lineage()
     for node in _models_in_order(manifest):
-        columns = _model_lineage(node, schema)
+        columns = column_sources(node.get("compiled_code") or "", schema)
         relation = (node["schema"], node["alias"])
         schema[relation] = list(columns) or list(node.get("columns") or {})
-        if tables is not None and node["name"] not in set(tables):
-            continue
         for name in schema[relation]:
             made = ColumnRef(*relation, name)
             sources = columns.get(name)
             if sources is None:
                 result.unresolved.append(made)
             for source in sources or ():
-                result.edges.append(Edge(source, made, node["name"]))
+                result.edges.append(Edge(ColumnRef(*source), made, node["name"]))
     result.edges = sorted(set(result.edges))
     return result
 
@@ -223,9 +221,6 @@ def _by_downstream(edges: Iterable[Edge]) -> dict[ColumnRef, list[Edge]]:
     return into
 
 
-Relations = dict[tuple[str, str], list[str]]
-
-
 def _known_columns(manifest: Mapping[str, Any]) -> Relations:
     """Columns of what dbt does not make by SQL: its sources and seeds."""
     known: Relations = {}
@@ -257,59 +252,3 @@ def _models_in_order(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]
 
     for key in sorted(models):
         yield from visit(key)
-
-
-def _model_lineage(node: Mapping[str, Any], known: Relations) -> dict[str, list[ColumnRef] | None]:
-    """Output column → upstream columns; None where the SQL of that column cannot be followed."""
-    from sqlglot import exp, parse_one
-    from sqlglot.errors import SqlglotError
-    from sqlglot.lineage import lineage as trace
-    from sqlglot.optimizer.qualify import qualify
-    from sqlglot.optimizer.scope import build_scope
-
-    sql = node.get("compiled_code") or node.get("compiled_sql")
-    if not sql:
-        return {}
-    try:
-        query = parse_one(sql, dialect="duckdb")
-        schema = _sqlglot_schema(query, known)
-        query = qualify(
-            query, dialect="duckdb", schema=schema, validate_qualify_columns=False, identify=False
-        )
-        scope = build_scope(query)
-        names = list(query.named_selects)
-    except (SqlglotError, RecursionError, AttributeError, KeyError, ValueError):
-        return {}
-    found: dict[str, list[ColumnRef] | None] = {}
-    for name in names:
-        if name == "*":
-            continue
-        try:
-            root = trace(name, query, schema=schema, dialect="duckdb", scope=scope, copy=False)
-        except (SqlglotError, RecursionError, AttributeError, KeyError, ValueError):
-            found[name] = None
-            continue
-        leaves = (
-            n for n in root.walk() if not n.downstream and isinstance(n.expression, exp.Table)
-        )
-        found[name] = sorted(
-            {
-                ColumnRef(leaf.expression.db, leaf.expression.name, leaf.name.rsplit(".", 1)[-1])
-                for leaf in leaves
-                if leaf.name.rsplit(".", 1)[-1] != "*"
-            }
-        )
-    return found
-
-
-def _sqlglot_schema(query: Any, known: Relations) -> dict[str, Any]:
-    """The known columns of the tables a query names, nested as deeply as the query names them."""
-    from sqlglot import exp
-
-    schema: dict[str, Any] = {}
-    for table in query.find_all(exp.Table):
-        columns = known.get((table.db, table.name))
-        if columns:
-            place = schema.setdefault(table.catalog, {}) if table.catalog else schema
-            place.setdefault(table.db, {})[table.name] = dict.fromkeys(columns, "VARCHAR")
-    return schema

@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from linked_cyp.errors import LinkedCypError
+import duckdb
+
+from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.settings import Settings
 
 POINTER = "current.duckdb"
@@ -40,6 +42,16 @@ class ReleaseRef:
     @property
     def sequence(self) -> int:
         return int(self.release_id.split("-", 1)[0])
+
+    @property
+    def content_hash(self) -> str:
+        """The hash the release states of itself (``content_hash_of`` works it out again)."""
+        with (
+            value_free(f"reading release {self.release_id}"),
+            duckdb.connect(str(self.path), read_only=True) as con,
+        ):
+            row = con.execute("SELECT content_hash FROM provenance.release").fetchone()
+        return str(row[0]) if row else ""
 
 
 def project_folder(settings: Settings, project: str) -> Path:
