@@ -30,16 +30,19 @@ Rule = Callable[[pl.Expr], pl.Expr]
 
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"  # 23 letters: no I, O or S
 _UPN_LAST = {str(n): n for n in range(10)} | {letter: n for n, letter in enumerate(UPN_LETTERS)}
-_REPEATED_DIGIT = "^(" + "|".join(f"{digit}{{10}}" for digit in range(10)) + ")$"
-_NO_ID = r"^(UNKNOWN|NOT KNOWN|NULL|NONE|NAN|#?N/A|)$"
+_REPEATED_DIGIT = "|".join(f"{digit}{{10}}" for digit in range(10))
+# Whole-text patterns, shared with the database macros of linked_cyp.expectations.
+NO_ID = "UNKNOWN|NOT KNOWN|NULL|NONE|NAN|#?N/A|"
 _FIRST = "[A-PR-UWYZ]"
-_POSTCODE = (
-    rf"^(GIR|{_FIRST}[0-9]{{1,2}}|{_FIRST}[0-9][A-HJKPSTUW]|{_FIRST}[A-HK-Y][0-9]{{1,2}}"
-    rf"|{_FIRST}[A-HK-Y][0-9][ABEHMNPRVWXY]) [0-9][ABD-HJLNP-UW-Z]{{2}}$"
+POSTCODE = (
+    f"(GIR|{_FIRST}[0-9]{{1,2}}|{_FIRST}[0-9][A-HJKPSTUW]|{_FIRST}[A-HK-Y][0-9]{{1,2}}"
+    f"|{_FIRST}[A-HK-Y][0-9][ABEHMNPRVWXY]) [0-9][ABD-HJLNP-UW-Z]{{2}}"
 )
 # ZZ99 stands for a country, no fixed abode or not known; AA and XX satisfy a form; a text without
 # a digit is a remark.
-_NOT_A_PLACE = "^(ZZ.*|XX.*|AA[0-9]{1,2} [0-9]AA|A1 1AA|[A-Z ]*)$"
+NOT_A_PLACE = "ZZ.*|XX.*|AA[0-9]{1,2} [0-9]AA|A1 1AA|[A-Z ]*"
+# A letter O where only a digit can stand: the first of the inward code.
+O_FOR_ZERO = "(GIR|[A-Z]{1,2}[0-9][A-Z0-9]?)O([A-Z]{2})"
 # Zero dates of spreadsheets and databases, and dates that systems put where none is known.
 _DEFAULT_DATES = (
     dt.date(1899, 12, 30),
@@ -69,7 +72,7 @@ def on_series(rule: Rule, values: pl.Series) -> pl.Series:
 def standardise_id(values: pl.Expr) -> pl.Expr:
     """A supplier's own id: trimmed, upper case, white space in it one space."""
     text = values.cast(pl.String).str.to_uppercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    return _null_where(text, _NO_ID)
+    return _null_where(text, NO_ID)
 
 
 def standardise_nhs_number(values: pl.Expr) -> pl.Expr:
@@ -117,7 +120,7 @@ def standardise_upn(values: pl.Expr) -> pl.Expr:
 
     UN1 to UN7 (SSDA903 to UN5, CIN census to UN7) say why a child has none: they are null.
     """
-    return _null_where(_compact(values), "^UN[1-7]$")
+    return _null_where(_compact(values), "UN[1-7]")
 
 
 def valid_upn(values: pl.Expr) -> pl.Expr:
@@ -158,18 +161,18 @@ def valid_uln(values: pl.Expr) -> pl.Expr:
 def standardise_postcode(values: pl.Expr) -> pl.Expr:
     """A postcode as outward code, one space, inward code; pseudo-postcodes are null.
 
-    A letter O where only a digit can stand (first of the inward code) is read as zero.
+    A letter O in place of the inward code's digit is read as zero.
     """
     text = values.cast(pl.String).str.to_uppercase().str.replace_all("[^A-Z0-9]", "")
-    mended = text.str.replace("^(GIR|[A-Z]{1,2}[0-9][A-Z0-9]?)O([A-Z]{2})$", "${1}0${2}")
+    mended = text.str.replace(f"^{O_FOR_ZERO}$", "${1}0${2}")
     spaced = mended.str.replace("^([A-Z0-9]{2,})([A-Z0-9]{3})$", "$1 $2")
-    return _null_where(spaced, _NOT_A_PLACE)
+    return _null_where(spaced, NOT_A_PLACE)
 
 
 def valid_postcode(values: pl.Expr) -> pl.Expr:
     """Whether a postcode has one of Royal Mail's formats (not whether it is in use)."""
     postcode = standardise_postcode(values)
-    return _known(postcode, postcode.str.contains(_POSTCODE))
+    return _known(postcode, postcode.str.contains(f"^{POSTCODE}$"))
 
 
 def postcode_sector(values: pl.Expr) -> pl.Expr:
@@ -218,11 +221,11 @@ IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
 
 def _compact(values: pl.Expr) -> pl.Expr:
     text = values.cast(pl.String).str.to_uppercase().str.replace_all(r"[\s\-\u2010-\u2015]", "")
-    return _null_where(text, _NO_ID)
+    return _null_where(text, NO_ID)
 
 
-def _null_where(text: pl.Expr, *patterns: str) -> pl.Expr:
-    return pl.when(~text.str.contains("|".join(patterns))).then(text)
+def _null_where(text: pl.Expr, whole: str) -> pl.Expr:
+    return pl.when(~text.str.contains(f"^({whole})$")).then(text)
 
 
 def _known(value: pl.Expr, valid: pl.Expr) -> pl.Expr:
