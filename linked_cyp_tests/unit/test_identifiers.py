@@ -31,7 +31,7 @@ from linked_cyp.identifiers import (
     valid_upn,
 )
 
-many = settings(max_examples=60, deadline=None)
+many = settings(max_examples=30, deadline=None)
 digits = st.text(string.digits, min_size=9, max_size=9)
 blank = ["", "  ", "\t", None, "unknown", "N/A"]
 
