@@ -25,7 +25,7 @@ from linked_cyp.linkage.person_records import (
 from linked_cyp.names import compact_name, name_parts, phonetic
 
 SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
-SAMPLED_PAIRS = 1_000_000
+SAMPLED_PAIRS = 300_000
 
 
 def write_person_records(

@@ -166,7 +166,7 @@ def join_without_conflict(
     if len(walk):
         cluster, reasons = _walk(cluster, component, contested, a[walk], b[walk], values)
         reason[walk] = reasons
-    texts = pl.Series("reason", ["", *REASONS.values()], dtype=pl.String).gather(reason)
+    texts = pl.Series("reason", ["", *REASONS.values()], dtype=pl.String).gather(pl.Series(reason))
     refused = pairs.select("a", "b", "weight").with_columns(texts)
     return Resolution(cluster, refused.filter(pl.col("reason") != ""))
 

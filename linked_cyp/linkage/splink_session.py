@@ -47,7 +47,8 @@ def linker(
             con.execute(f"CREATE OR REPLACE VIEW person_input AS FROM {relation}")
             with _quiet():
                 api = DuckDBAPI(con)
-                yield Linker(api.register("person_input"), settings, log_level=None)
+                source = api.register("person_input")
+                yield Linker(source, settings, log_level=None, validate_settings=False)
         finally:
             con.execute(f'USE "{before[0]}"."{before[1]}"')
             con.execute(f"DROP SCHEMA memory.{SCHEMA} CASCADE")

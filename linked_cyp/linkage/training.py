@@ -68,7 +68,9 @@ def train(
     with linker(con, relation, start, doing="training the linkage model") as splink:
         if sessions:
             splink.training.estimate_u_using_random_sampling(
-                max_pairs=min(chosen.u_pairs, records * records), seed=chosen.seed
+                max_pairs=min(chosen.u_pairs, records * records),
+                seed=chosen.seed,
+                num_chunks=1,  # so few pairs need no early stopping
             )
         for name in sessions:
             splink.training.estimate_parameters_using_expectation_maximisation(

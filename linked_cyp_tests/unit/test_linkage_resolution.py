@@ -32,7 +32,7 @@ def pairs(*rows: tuple[int, int, float]) -> pl.DataFrame:
 
 
 def resolve(records, frame, held, nameless=()):
-    named = np.array([r not in nameless for r in range(records)])
+    named = np.array([r not in nameless for r in range(records)], dtype=bool)
     return resolve_pairs(records, frame, held, named, MARGIN)
 
 
