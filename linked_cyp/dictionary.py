@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from linked_cyp.contracts import Contract, Table, load_contracts
+from linked_cyp.dbt_manifest import ensure_manifest
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.lineage import ColumnRef, Edge, load_manifest, origins
 from linked_cyp.settings import PROJECT_ROOT, Settings
@@ -210,13 +211,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="fail if the document has drifted")
     parser.add_argument("--output", type=Path, default=DOCUMENT)
     parser.add_argument(
-        "--manifest", type=Path, default=settings.dbt_project / "target" / "manifest.json"
+        "--manifest", type=Path, help="dbt's manifest; by default one that is up to date is made"
     )
     options = parser.parse_args(arguments)
     try:
-        manifest = load_manifest(options.manifest)
+        manifest = load_manifest(options.manifest or ensure_manifest(settings))
         if manifest is None:
-            raise LinkedCypError("dbt has made no manifest yet: run dbt parse first")
+            raise LinkedCypError(f"there is no dbt manifest {options.manifest.name}")
         fresh = markdown(load_contracts(settings.contracts), manifest)
     except LinkedCypError as error:
         print(error, file=sys.stderr)

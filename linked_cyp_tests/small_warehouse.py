@@ -25,9 +25,12 @@ INSERT INTO warehouse.pseudonymised.delivery VALUES
     ('brent.2024.aaa', 'brent', 'ssda903', '2024', 2024, 'accepted', 43, 40, 3),
     ('brent.2023.bbb', 'brent', 'ssda903', '2023', 2023, 'rejected', 7, 0, 7);
 CREATE TABLE warehouse.linkage.bridge AS
-    SELECT i AS record_key, 'ssda903' AS feed, (i * 7919 + 4611686018427387904)::BIGINT AS person_id
+    SELECT i AS record_key, 'ssda903' AS feed,
+           (i * 7919 + 4611686018427387904)::BIGINT AS person_id,
+           CASE WHEN i < 4 THEN 'probable' ELSE 'identifier' END AS tier
     FROM range({CHILDREN}) r(i)
-    UNION ALL SELECT i + 1000, 'sus_apc', (i * 7919 + 4611686018427387904)::BIGINT
+    UNION ALL SELECT i + 1000, 'sus_apc', (i * 7919 + 4611686018427387904)::BIGINT,
+           'identifier'
     FROM range({CHILDREN} - 15) r(i);
 CREATE TABLE warehouse.curated.child AS
     SELECT person_id, CASE WHEN record_key % 2 = 0 THEN 'F' ELSE 'M' END AS sex_code,

@@ -190,30 +190,6 @@ def check_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
 def link_quality_table(
     con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]
 ) -> RecordTable:
-    rows: list[tuple[Any, ...]] = []
-    if exists(con, BRIDGE):
-        domains = {c.feed: c.domain for c in contracts.values()}
-        con.execute("CREATE OR REPLACE TEMP TABLE feed_domain (feed VARCHAR, domain VARCHAR)")
-        if domains:
-            con.executemany("INSERT INTO temp.feed_domain VALUES (?, ?)", list(domains.items()))
-        found = con.execute(
-            f"""
-            WITH seen AS (
-                SELECT DISTINCT person_id, feed, coalesce(domain, feed) AS domain
-                FROM {BRIDGE} LEFT JOIN temp.feed_domain USING (feed)
-                WHERE person_id IS NOT NULL),
-            reach AS (
-                SELECT person_id, count(DISTINCT feed) AS feeds, count(DISTINCT domain) AS domains
-                FROM seen GROUP BY person_id)
-            SELECT feed, domain, count(*), count(*) FILTER (feeds > 1),
-                   count(*) FILTER (domains > 1)
-            FROM seen JOIN reach USING (person_id) GROUP BY feed, domain ORDER BY feed
-            """
-        ).fetchall()
-        rows = [
-            (feed, domain, "all", "all", rounded(n), share(feeds, n), share(domains, n))
-            for feed, domain, n, feeds, domains in found
-        ]
     return RecordTable(
         "main",
         "link_quality",
@@ -223,13 +199,50 @@ def link_quality_table(
             ("feed", "VARCHAR", "Source the children are in."),
             ("domain", "VARCHAR", "education, social_care or health."),
             ("breakdown", "VARCHAR", "What the row is broken down by; all for the total."),
-            ("category", "VARCHAR", "Value of the breakdown."),
+            ("category", "VARCHAR", "Value of the breakdown, such as how sure the link is."),
             ("persons", "BIGINT", "Children in the source; rounded to 5, empty under 10."),
             ("share_in_another_feed", "DOUBLE", "Share also found in another feed (0 to 1)."),
             ("share_in_another_domain", "DOUBLE", "Share also found in another domain (0 to 1)."),
         ),
-        rows,
+        _reach(con, contracts) if exists(con, BRIDGE) else [],
     )
+
+
+def _reach(
+    con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]
+) -> list[tuple[Any, ...]]:
+    """Children by feed, and by feed and tier of certainty where the bridge has one."""
+    domains = {c.feed: c.domain for c in contracts.values()}
+    con.execute("CREATE OR REPLACE TEMP TABLE feed_domain (feed VARCHAR, domain VARCHAR)")
+    if domains:
+        con.executemany("INSERT INTO temp.feed_domain VALUES (?, ?)", list(domains.items()))
+    held = {name for name, *_ in con.execute(f"DESCRIBE {BRIDGE}").fetchall()}
+    tier = "tier" if "tier" in held else "NULL::VARCHAR"
+    found = con.execute(
+        f"""
+        WITH seen AS (
+            SELECT DISTINCT person_id, feed, coalesce(domain, feed) AS domain, {tier} AS tier
+            FROM {BRIDGE} LEFT JOIN temp.feed_domain USING (feed)
+            WHERE person_id IS NOT NULL),
+        reach AS (
+            SELECT person_id, count(DISTINCT feed) > 1 AS is_in_feeds,
+                   count(DISTINCT domain) > 1 AS is_in_domains
+            FROM seen GROUP BY person_id)
+        SELECT feed, domain, CASE WHEN grouping(tier) = 1 THEN 'all' ELSE 'tier' END AS breakdown,
+               CASE WHEN grouping(tier) = 1 THEN 'all' ELSE tier END AS category,
+               count(DISTINCT person_id),
+               count(DISTINCT person_id) FILTER (is_in_feeds),
+               count(DISTINCT person_id) FILTER (is_in_domains)
+        FROM seen JOIN reach USING (person_id)
+        GROUP BY GROUPING SETS ((feed, domain), (feed, domain, tier))
+        HAVING grouping(tier) = 1 OR tier IS NOT NULL
+        ORDER BY feed, breakdown, category
+        """
+    ).fetchall()
+    return [
+        (*names, rounded(persons), share(feeds, persons), share(domains_, persons))
+        for *names, persons, feeds, domains_ in found
+    ]
 
 
 def known_problem_table(contracts: Mapping[str, Contract], project: Project) -> RecordTable:

@@ -9,10 +9,18 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
-from linked_cyp.release import content_hash_of, current, publish, releases, rollback
+from linked_cyp.release import (
+    content_hash_of,
+    current,
+    load_project,
+    publish,
+    releases,
+    rollback,
+)
 from linked_cyp.release.build import ID_PATTERN
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
@@ -118,8 +126,14 @@ def test_a_release_tells_where_it_comes_from_without_small_numbers(beta: Path) -
     metrics = dict(rows(beta, "SELECT check_name, metrics FROM provenance.check_result"))
     assert metrics["person_id__unique"] == '{"failing": 0, "rows": 45}'
     assert metrics["upn__valid"] == '{"failing": null}'
-    reach = rows(beta, "SELECT feed, persons, share_in_another_feed FROM link_quality")
-    assert reach == [("ssda903", 40, 0.62), ("sus_apc", 25, 1.0)]
+    reach = rows(beta, "SELECT feed, category, persons, share_in_another_feed FROM link_quality")
+    assert reach == [
+        ("ssda903", "all", 40, 0.62),
+        ("ssda903", "identifier", 35, 0.57),
+        ("ssda903", "probable", None, None),
+        ("sus_apc", "all", 25, 1.0),
+        ("sus_apc", "identifier", 25, 1.0),
+    ]
     assert rows(beta, "SELECT * FROM known_problem") == [("release", "Everything is made up.")]
 
 
@@ -303,3 +317,17 @@ def test_only_declared_projects_are_released(made: tuple[Settings, Keys], name: 
     settings, keys = made
     with pytest.raises(LinkedCypError, match="no project nobody|is written in lower case"):
         publish(settings, name, keys=keys)
+
+
+def test_the_demonstration_project_names_columns_that_the_models_describe() -> None:
+    settings = Settings.from_environment()
+    described = {}
+    for path in sorted((settings.dbt_project / "models").rglob("*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models") or ():
+            described[model["name"]] = {column["name"] for column in model.get("columns") or ()}
+    demo = load_project(settings.contracts / "projects", "demo")
+    assert not demo.refusals(NOW.date())
+    for table, columns in demo.tables.items():
+        name = table.split(".", 1)[1]
+        assert name in described, table
+        assert set(columns or ()) <= described[name], table
