@@ -1,24 +1,38 @@
 """When things run: as deliveries land, every night, and after a withdrawal."""
 
-from __future__ import annotations
-
 import json
 import time
+from typing import Any
 
 import dagster as dg
 
 from linked_cyp import landing
-from linked_cyp.contracts import load_contracts
-from linked_cyp.defs.feeds import ingest_job, partitions
+from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.defs.feeds import partitions, pseudonymised_key, raw_key
 from linked_cyp.settings import Settings
 
 SETTLED_SECONDS = 30.0
 EVERYTHING = dg.AssetSelection.groups("deliveries").downstream()
 
 
+def ingest_job(contract: Contract) -> Any:
+    keys = [
+        dg.AssetKey(key(contract.feed, table))
+        for table in contract.tables
+        for key in (raw_key, pseudonymised_key)
+    ]
+    return dg.define_asset_job(
+        f"ingest_{contract.feed}",
+        selection=dg.AssetSelection.assets(*keys),
+        partitions_def=partitions(contract.feed),
+        description=f"Take one delivery of {contract.title} from landing to pseudonymised tables.",
+    )
+
+
 @dg.definitions
 def automation() -> dg.Definitions:
     contracts = load_contracts(Settings.from_environment().contracts)
+    ingest = [ingest_job(contract) for contract in contracts.values()]
     refresh = dg.define_asset_job(
         "refresh",
         selection=EVERYTHING,
@@ -34,7 +48,7 @@ def automation() -> dg.Definitions:
 
     @dg.sensor(
         name="landing",
-        jobs=[ingest_job(contract) for contract in contracts.values()],
+        jobs=ingest,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts the ingest of every delivery that has come to rest in the landing "
@@ -80,4 +94,4 @@ def automation() -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Refresh everything at two in the morning.",
     )
-    return dg.Definitions(jobs=[refresh, rebuild], sensors=[sensor], schedules=[nightly])
+    return dg.Definitions(jobs=[*ingest, refresh, rebuild], sensors=[sensor], schedules=[nightly])

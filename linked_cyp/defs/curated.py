@@ -1,7 +1,5 @@
 """The dbt models as assets, and dbt's tests as their checks."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The ledger as the warehouse knows it, and what has to be erased."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -3,8 +3,6 @@
 A new feed needs nothing here: its contract file is enough.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -42,21 +40,6 @@ def feeds() -> dg.Definitions:
     contracts = load_contracts(Settings.from_environment().contracts)
     return dg.Definitions(
         assets=[step(contract) for contract in contracts.values() for step in (raw, pseudonymised)],
-        jobs=[ingest_job(contract) for contract in contracts.values()],
-    )
-
-
-def ingest_job(contract: Contract) -> dg.UnresolvedAssetJobDefinition:
-    keys = [
-        dg.AssetKey(key(contract.feed, table))
-        for table in contract.tables
-        for key in (raw_key, pseudonymised_key)
-    ]
-    return dg.define_asset_job(
-        f"ingest_{contract.feed}",
-        selection=dg.AssetSelection.assets(*keys),
-        partitions_def=partitions(contract.feed),
-        description=f"Take one delivery of {contract.title} from landing to pseudonymised tables.",
     )
 
 

@@ -1,7 +1,5 @@
 """Linkage as assets: records, model, pairs, persons, and the bridge into the warehouse."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +20,7 @@ from linked_cyp.linkage import (
     train,
     update_registry,
 )
-from linked_cyp.linkage.checks import RULES
+from linked_cyp.linkage import checks as linkage_checks
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -31,7 +29,16 @@ PERSON_RECORD = ["linkage", "person_record"]
 MODEL = ["linkage", "model"]
 PAIRS = ["linkage", "pairs"]
 PERSON = ["linkage", "person"]
+REGISTRY = ["linkage", "registry"]
 BRIDGE = ["linkage", "bridge"]
+RULES: Mapping[str, Callable[[], list[Rule]]] = {
+    "person_record": linkage_checks.person_record_rules,
+    "model": linkage_checks.model_rules,
+    "pairs": linkage_checks.pairs_rules,
+    "person": linkage_checks.person_rules,
+    "registry": linkage_checks.registry_rules,
+    "bridge": linkage_checks.bridge_rules,
+}
 
 
 class Training(dg.Config):
@@ -55,6 +62,7 @@ def linkage() -> dg.Definitions:
             model(),
             pairs(),
             person(),
+            registry(),
             bridge(),
         ]
     )
@@ -81,13 +89,9 @@ def step(
                 tags={"zone": "linkage"} if identifiable else {"zone": "warehouse"},
             )
         ],
-        check_specs=checks.specs(key, RULES[key[-1]]),
+        check_specs=checks.specs(key, RULES[key[-1]]()),
         pool="linkage",
     )
-
-
-def rules(key: Sequence[str]) -> list[Rule]:
-    return list(RULES[key[-1]])
 
 
 def person_record(
@@ -171,8 +175,8 @@ def person() -> dg.AssetsDefinition:
         [PAIRS],
         "Which records are the same child. Pairs are taken from the strongest down, and a merge is "
         "refused when it would join two NHS numbers, two permanent UPNs, or two ids one source "
-        "keeps apart. Person ids are random and stay the same from run to run.",
-        kinds={"python"},
+        "keeps apart.",
+        kinds={"polars"},
     )
     def resolved(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with (
@@ -180,17 +184,36 @@ def person() -> dg.AssetsDefinition:
             stores.connect(linkage="rw") as connection,
         ):
             counts = resolve(connection)
-            events = update_registry(connection, run_id=context.run_id)
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(PERSON), metadata={**counts, **events})
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(PERSON), metadata=counts)
             yield from _checked(connection, PERSON, context)
 
     return resolved
 
 
+def registry() -> dg.AssetsDefinition:
+    @step(
+        REGISTRY,
+        [PERSON],
+        "The random id of every person, the same from run to run. Merges and splits are recorded "
+        "as events with their date; nobody else's id changes.",
+        kinds={"polars"},
+    )
+    def registered(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
+        with (
+            value_free("updating the registry of persons"),
+            stores.connect(linkage="rw") as connection,
+        ):
+            events = update_registry(connection)
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(REGISTRY), metadata=events)
+            yield from _checked(connection, REGISTRY, context)
+
+    return registered
+
+
 def bridge() -> dg.AssetsDefinition:
     @step(
         BRIDGE,
-        [PERSON],
+        [REGISTRY],
         "All of linkage that enters the warehouse: which record token belongs to which person. "
         "Published only when every check of the linkage held.",
         kinds=set(),
@@ -202,13 +225,11 @@ def bridge() -> dg.AssetsDefinition:
             stores.connect(linkage="rw", warehouse="rw") as connection,
         ):
             refuse_failed(provenance.failed(connection, "linkage"))
-            rows = publish_bridge(connection)
+            counts = publish_bridge(connection)
             provenance.copy_checks(connection, "linkage", "warehouse", "linkage/")
-            yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(BRIDGE), metadata={"dagster/row_count": rows}
-            )
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(BRIDGE), metadata=counts)
             yield from checks.checked(
-                connection, BRIDGE, "warehouse.linkage.bridge", rules(BRIDGE), context
+                connection, BRIDGE, "warehouse.linkage.bridge", RULES["bridge"](), context
             )
 
     return published
@@ -218,4 +239,4 @@ def _checked(
     connection: Any, key: Sequence[str], context: dg.AssetExecutionContext
 ) -> Iterator[dg.AssetCheckResult]:
     relation = f"linkage.main.{key[-1]}"
-    yield from checks.checked(connection, key, relation, rules(key), context)
+    yield from checks.checked(connection, key, relation, RULES[key[-1]](), context)

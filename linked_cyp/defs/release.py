@@ -1,7 +1,5 @@
 """One asset per project: its newest release."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
