@@ -32,6 +32,8 @@ _BRIDGE = {
     "record_key": "Keyed token of a person as one supplier numbers them, as in pseudonymised.",
     "feed": "The feed the record belongs to.",
     "person_id": "The linked person: random, stable between linkage runs.",
+    "tier": "How surely the record belongs to the person: identifier, strong, probable, unlinked "
+    "(alone) or excluded (may not be linked).",
 }
 _DELIVERY = {
     "delivery_id": "Supplier, period and the start of the content's hash.",

@@ -18,7 +18,7 @@ def empty_warehouse(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Cont
     con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
     con.execute(
         "CREATE TABLE IF NOT EXISTS warehouse.linkage.bridge "
-        "(record_key BIGINT, feed VARCHAR, person_id BIGINT)"
+        "(record_key BIGINT, feed VARCHAR, person_id BIGINT, tier VARCHAR)"
     )
 
 

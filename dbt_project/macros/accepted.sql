@@ -19,7 +19,7 @@
     after the last linkage run) is left out until linkage has seen it. -#}
 {% macro accepted_person(feed, table) -%}
 (
-    select accepted_row.*, bridge.person_id
+    select accepted_row.*, bridge.person_id, bridge.tier as link_tier
     from {{ accepted(feed, table) }} as accepted_row
     inner join {{ source('linkage', 'bridge') }} as bridge using (record_key)
     where bridge.feed = '{{ feed }}'

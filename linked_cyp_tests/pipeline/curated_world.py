@@ -32,6 +32,7 @@ class World:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     bridge: dict[tuple[str, str], int] = field(default_factory=dict)
     persons: dict[str, int] = field(default_factory=dict)
+    tiers: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def person(self, name: str) -> int:
         return self.persons.setdefault(name, 1000 + len(self.persons))
@@ -73,7 +74,12 @@ class World:
                 con,
                 "warehouse.linkage.bridge",
                 [
-                    {"record_key": key, "feed": feed, "person_id": self.persons[child]}
+                    {
+                        "record_key": key,
+                        "feed": feed,
+                        "person_id": self.persons[child],
+                        "tier": self.tiers.get((feed, child), "identifier"),
+                    }
                     for (feed, child), key in self.bridge.items()
                 ],
             )
@@ -141,6 +147,8 @@ def _who_children_are(world: World) -> None:
         admission_method_code="21",
         birth_month=day("2012-05-01"),
     )
+    # Ada's records agree in an identifier, but the hospital's is only probable.
+    world.tiers["sus_apc", "Ada"] = "probable"
     # Ben: F and M once each; M is later. Code 9 in hospital is "not specified", not female.
     # Ethnicity ties one each on the same date: education's WIRI is preferred to the spine's B.
     world.add(

@@ -83,6 +83,13 @@ def test_first_and_last_seen_by_source(ask: Ask) -> None:
     ]
 
 
+def test_the_weakest_link_gives_the_tier(ask: Ask) -> None:
+    sql = "SELECT link_tier FROM curated.child WHERE person_id = $child"
+    assert ask(sql, "Ada") == [("probable",)]
+    by_feed = "SELECT feed, link_tier FROM curated.child_source WHERE person_id = $child"
+    assert dict(ask(by_feed, "Ada")) == {"ssda903": "identifier", "sus_apc": "probable"}
+
+
 def test_sensitive_and_withheld_people_are_in_no_table(ask: Ask, world: World) -> None:
     hidden = [world.persons[name] for name in ("Eve", "Nobody")]
     for schema, table in ask(

@@ -3,7 +3,8 @@ with seen as (
         person_id,
         min(seen_month) as first_seen_month,
         max(seen_month) as last_seen_month,
-        count(distinct feed) as source_count
+        count(distinct feed) as source_count,
+        {{ weakest_tier('link_tier') }} as link_tier
     from {{ ref('stg_person_observation') }}
     where person_id not in (select person_id from {{ ref('stg_person_withheld') }})
     group by person_id
@@ -19,7 +20,8 @@ select
     death.death_month,
     seen.first_seen_month,
     seen.last_seen_month,
-    cast(seen.source_count as integer) as source_count
+    cast(seen.source_count as integer) as source_count,
+    seen.link_tier
 from seen
 left join {{ best_known(ref('stg_person_observation'), 'sex') }} as sex using (person_id)
 left join {{ best_known(ref('stg_person_observation'), 'birth_month') }} as birth

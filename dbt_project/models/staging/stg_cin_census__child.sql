@@ -1,6 +1,7 @@
 -- One row per child in one return: what the return says about the child.
 select
     identifiers.person_id,
+    identifiers.link_tier,
     identifiers.delivery_id,
     identifiers.delivery_supplier as local_authority,
     identifiers.delivery_year,

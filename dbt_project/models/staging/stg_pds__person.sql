@@ -2,6 +2,7 @@
 -- same person under an NHS number no longer in use.
 select
     person_id,
+    link_tier,
     delivery_month,
     sex_code,
     birth_month,

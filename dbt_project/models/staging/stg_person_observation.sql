@@ -3,28 +3,28 @@
 -- hospital (the project's order).
 with observation as (
     select
-        person_id, 'school_census' as feed, 1 as source_rank, delivery_year as year,
+        person_id, link_tier, 'school_census' as feed, 1 as source_rank, delivery_year as year,
         delivery_month as seen_month, sex_code, birth_month, ethnicity_code,
         cast(null as date) as death_month
     from {{ ref('stg_school_census__pupil') }}
     union all by name
     select
-        person_id, 'cin_census' as feed, 2 as source_rank, delivery_year as year,
+        person_id, link_tier, 'cin_census' as feed, 2 as source_rank, delivery_year as year,
         delivery_month as seen_month, sex_code, birth_month, ethnicity_code, death_month
     from {{ ref('stg_cin_census__child') }}
     union all by name
     select
-        person_id, 'ssda903' as feed, 3 as source_rank, delivery_year as year,
+        person_id, link_tier, 'ssda903' as feed, 3 as source_rank, delivery_year as year,
         delivery_month as seen_month, sex_code, birth_month, ethnicity_code
     from {{ ref('stg_ssda903__child') }}
     union all by name
     select
-        person_id, 'pds_demographics' as feed, 4 as source_rank, year(delivery_month) as year,
+        person_id, link_tier, 'pds_demographics' as feed, 4 as source_rank, year(delivery_month) as year,
         delivery_month as seen_month, sex_code, birth_month, ethnicity_code, death_month
     from {{ ref('stg_pds__person') }}
     union all by name
     select
-        person_id, 'sus_apc' as feed, 5 as source_rank, delivery_year as year,
+        person_id, link_tier, 'sus_apc' as feed, 5 as source_rank, delivery_year as year,
         cast(coalesce(date_trunc('month', admission_date), delivery_month) as date) as seen_month,
         sex_code, birth_month, ethnicity_code, pds_death_month as death_month
     from {{ ref('stg_sus_apc__spell') }}

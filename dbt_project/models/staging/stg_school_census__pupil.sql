@@ -4,6 +4,7 @@
 with pupil as (
     select
         person_id,
+        link_tier,
         record_key,
         delivery_id,
         row_number,
@@ -36,6 +37,7 @@ with pupil as (
     union all by name
     select
         person_id,
+        link_tier,
         record_key,
         delivery_id,
         row_number,

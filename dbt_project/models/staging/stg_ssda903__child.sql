@@ -1,6 +1,7 @@
 -- One row per child in one return: what the header says about the child.
 select
     person_id,
+    link_tier,
     delivery_supplier as local_authority,
     delivery_year,
     delivery_month,
