@@ -5,6 +5,9 @@ together two valid NHS numbers, two permanent UPNs, or two ids that one source g
 children. Almost all groups hold no conflict at all, so they are found set-wise as connected
 components; only contested components are walked pair by pair.
 
+Two first names under one surname and birth date are two children, whatever else agrees, unless an
+identifier says otherwise: in small data the weights alone do not keep twins apart.
+
 A record without names (hospital, looked-after children) that shares no identifier with its
 candidate is linked in a second step, and only when one candidate leads all others by a margin.
 """
@@ -27,6 +30,7 @@ REASONS = {
     "nhs": "two NHS numbers",
     "upn": "two permanent UPNs",
     "local": "two ids of one source",
+    "twin": "another first name, same surname and birth date",
     "ambiguous": "no names, and another candidate is as good",
     "names_disagree": "no names here, and the names beside it do not support it",
 }
@@ -57,7 +61,7 @@ def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) 
         keys = records["record_key"].to_numpy()
         edges = con.execute(
             "SELECT record_key_l, record_key_r, match_weight,"
-            " gamma_nhs, gamma_upn, gamma_la_child FROM linkage.main.pairs"
+            " gamma_nhs, gamma_upn, gamma_la_child, gamma_forename FROM linkage.main.pairs"
             " WHERE match_weight >= ? ORDER BY match_weight DESC, 1, 2",
             [chosen.link_weight],
         ).pl()
@@ -71,6 +75,7 @@ def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) 
                         pl.col(f"gamma_{n}") == level_number(n, "exact") for n in IDENTIFIERS
                     )
                 ).to_series(),
+                "is_twin": edges["gamma_forename"] == level_number("forename", "twin"),
             }
         )
         values = {n: records[n].to_numpy() for n in ("nhs", "upn", "local")}
@@ -126,21 +131,24 @@ def resolve_pairs(
     Args:
         records: how many records there are.
         pairs: ``a``, ``b`` (record numbers), ``weight``, ``has_identifier`` (an identifier
-            agrees), in descending weight.
+            agrees) and ``is_twin`` (the twin pattern), in descending weight.
         values: for each kind of conflict one int64 per record, -1 where there is none. Two
             different ``nhs`` or ``upn`` conflict; two records of the same ``local`` source do.
         is_named: whether the record has a name.
         margin: lead in bits that the best candidate of a nameless person needs.
     """
+    is_twin = pairs["is_twin"] & ~pairs["has_identifier"]
+    twins = pairs.filter(is_twin).select(
+        "a", "b", "weight", pl.lit(REASONS["twin"]).alias("reason")
+    )
+    pairs = pairs.filter(~is_twin)
     nameless = ~(is_named[pairs["a"].to_numpy()] & is_named[pairs["b"].to_numpy()])
     weak = pl.Series(nameless) & ~pairs["has_identifier"]
-    strong = pairs.filter(~weak)
-    first = join_without_conflict(records, strong, values)
-    kept, refused_weak = _unambiguous(pairs.filter(weak), first.cluster, is_named, margin)
-    if kept.is_empty():
-        return Resolution(first.cluster, pl.concat([first.refused, refused_weak]))
+    first = join_without_conflict(records, pairs.filter(~weak), values)
+    kept, doubtful = _unambiguous(pairs.filter(weak), first.cluster, is_named, margin)
     second = join_without_conflict(records, kept, values, start=first.cluster)
-    return Resolution(second.cluster, pl.concat([first.refused, refused_weak, second.refused]))
+    refused = pl.concat([twins, first.refused, doubtful, second.refused])
+    return Resolution(second.cluster, refused)
 
 
 def join_without_conflict(

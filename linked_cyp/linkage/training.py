@@ -181,7 +181,11 @@ def _session_pairs(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, i
 
 
 def _prior(con: duckdb.DuckDBPyConnection, relation: str, chosen: Parameters) -> float:
-    """Probability that two random records match: pairs the safe rules find, over recall."""
+    """Probability that two random records match: pairs the safe rules find, over recall.
+
+    Never above the fall-back: among a few hundred records a pair is likely to match, but that
+    does not make a shared birth date and postcode better evidence.
+    """
     rules = [model.rule_sql(name) for name in model.PRIOR_RULES] + [model.PRIOR_NAMES]
     union = " UNION ".join(
         f"SELECT l.record_key, r.record_key FROM {relation} l JOIN {relation} r"
@@ -194,7 +198,7 @@ def _prior(con: duckdb.DuckDBPyConnection, relation: str, chosen: Parameters) ->
     possible = records * (records - 1) / 2
     if not pairs or not possible:
         return chosen.fallback_prior
-    return min(pairs / chosen.prior_recall / possible, 0.5)
+    return min(pairs / chosen.prior_recall / possible, chosen.fallback_prior)
 
 
 def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:

@@ -28,7 +28,7 @@ def values(records: int, **given: dict[int, int]) -> dict[str, np.ndarray]:
 def pairs(*rows: tuple[int, int, float]) -> pl.DataFrame:
     schema = {"a": pl.Int64, "b": pl.Int64, "weight": pl.Float64}
     frame = pl.DataFrame(rows, schema=schema, orient="row").sort("weight", descending=True)
-    return frame.with_columns(pl.lit(False).alias("has_identifier"))
+    return frame.with_columns(pl.lit(False).alias("has_identifier"), pl.lit(False).alias("is_twin"))
 
 
 def resolve(records, frame, held, nameless=()):
@@ -67,6 +67,15 @@ def test_twins_split_by_their_numbers():
     held = values(4, nhs={0: 1, 1: 2}, upn={2: 3, 3: 4})
     found = resolve(4, pairs((0, 2, 25), (1, 3, 25), (0, 3, 6), (1, 2, 6), (0, 1, 6)), held)
     assert found.cluster.tolist() == [0, 1, 0, 1]
+
+
+def test_the_twin_pattern_needs_an_identifier():
+    frame = pairs((0, 1, 12), (2, 3, 12)).with_columns(
+        pl.lit(True).alias("is_twin"), (pl.col("a") == 2).alias("has_identifier")
+    )
+    result = resolve(4, frame, values(4))
+    assert result.cluster.tolist() == [0, 1, 2, 2]
+    assert result.refused["reason"].to_list() == [REASONS["twin"]]
 
 
 def test_a_nameless_record_needs_one_clear_candidate():
