@@ -1,0 +1,149 @@
+"""Write a synthetic population to a home folder: landing, reference and truth.
+
+One pipeline: the truth (``world``), what each source registered of it (``records``), and native
+files (``writers``). The same arguments give byte-identical files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.synthetic.parameters import Streams, load_parameters
+from linked_cyp.synthetic.places import reference_postcodes
+from linked_cyp.synthetic.truth import write_truth
+from linked_cyp.synthetic.world import World, build_world
+from linked_cyp.synthetic.writers.cin_census import cin_census, write_cin_census
+from linked_cyp.synthetic.writers.delivery import Sent, Written, with_faults, write_delivery
+from linked_cyp.synthetic.writers.pds_demographics import pds_demographics
+from linked_cyp.synthetic.writers.school_census import school_census
+from linked_cyp.synthetic.writers.ssda903 import ssda903
+from linked_cyp.synthetic.writers.sus_apc import sus_apc
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of what was written; ``deliveries`` has feed, supplier, period, rows and bytes."""
+
+    children: int
+    local_authorities: tuple[str, ...]
+    deliveries: pl.DataFrame
+    rows: int
+    bytes: int
+    faults: int
+
+
+def synthesise(
+    home: Path,
+    *,
+    children: int,
+    local_authorities: int = 3,
+    seed: int = 1,
+    years: tuple[int, int] = (2024, 2025),
+    progress: Progress | None = None,
+    contracts: Mapping[str, Contract] | None = None,
+) -> Summary:
+    """Write ``home/landing``, ``home/reference/postcodes.csv`` and ``home/truth``.
+
+    Args:
+        home: the folder written to (made if missing); nothing else in it is touched.
+        children: how many children the population holds.
+        local_authorities: how many invented local authorities they live in.
+        seed: the same seed gives the same files, byte for byte.
+        years: first and last collection year, each named for the year in which it ends. The last
+            is delivered in full, earlier ones in part (``parameters/deliveries.yaml``).
+        progress: called with what has been done, the step and the number of steps.
+        contracts: the contracts that fix the layout of the files (the project's by default).
+
+    Raises:
+        LinkedCypError: too many children or authorities for the identifiers and places there are.
+    """
+    parameters, streams = load_parameters(), Streams(seed)
+    contracts = contracts or load_contracts(PROJECT_ROOT / "data_contracts")
+    span = range(years[0], years[1] + 1)
+    tell = progress or (lambda what, step, steps: None)
+    world = build_world(
+        parameters, streams, children=children, authorities=local_authorities, years=span
+    )
+    plan = list(planned(world))
+    tell("population", 1, len(plan) + 2)
+    written: list[tuple[Sent, Written]] = []
+    for step, make in enumerate(plan, start=2):
+        sent = with_faults(make(), parameters.deliveries)
+        rng = streams(f"faults {sent.feed} {sent.supplier} {sent.period}")
+        write = write_cin_census if sent.feed == "cin_census" else write_delivery
+        written.append((sent, write(home / "landing", contracts[sent.feed], sent, rng)))
+        tell(f"{sent.feed} {sent.supplier} {sent.period}", step, len(plan) + 2)
+    reference = home / "reference"
+    reference.mkdir(parents=True, exist_ok=True)
+    reference_postcodes(world.places).write_csv(reference / "postcodes.csv")
+    write_truth(home / "truth", world, [w for _, w in written])
+    tell("truth", len(plan) + 2, len(plan) + 2)
+    return _summary(world, children, written)
+
+
+def planned(world: World) -> Iterator[Callable[[], Sent]]:
+    """Every delivery the suppliers send, in the order of their dates, each made when called."""
+    feeds = world.parameters.deliveries["feeds"]
+    authorities = range(world.places.outside)
+    last = world.years[-1]
+    again = world.parameters.deliveries["resubmitted"]
+    for year in world.years:
+        earlier = year < last
+        for feed, make in (("ssda903", ssda903), ("cin_census", cin_census)):
+            count = feeds[feed]["earlier_years_from_first"] if earlier else len(authorities)
+            for area in authorities[:count]:
+                yield lambda make=make, area=area, year=year: make(world, area, year)
+        terms = feeds["school_census"]["earlier_terms" if earlier else "terms"]
+        for term in terms:
+            # the autumn census of an academic year is taken in the year before the one it ends in
+            taken = {"autumn": year - 1, "next_autumn": year}.get(term, year)
+            name = term.removeprefix("next_")
+            for area in authorities:
+                yield lambda area=area, taken=taken, name=name: school_census(
+                    world, area, taken, name
+                )
+    if again["authority"] in authorities:
+        yield lambda: ssda903(world, again["authority"], last, version="2")
+    before: str | None = None
+    for month in _sus_months(world):
+        yield lambda since=before, month=month: sus_apc(world, since, month)
+        before = month
+    yield lambda: pds_demographics(world)
+
+
+def _sus_months(world: World) -> list[str]:
+    rules = world.parameters.deliveries["feeds"]["sus_apc"]
+    months = [f"{year}-03" for year in world.years[:-1]]
+    last = world.years[-1]
+    return months + [f"{last if m <= 3 else last - 1}-{m:02d}" for m in rules["months"]]
+
+
+def _summary(world: World, children: int, written: list[tuple[Sent, Written]]) -> Summary:
+    deliveries = pl.DataFrame(
+        [(s.feed, s.supplier, s.period, s.version or "1", w.rows, w.size) for s, w in written],
+        schema={
+            "feed": pl.String,
+            "supplier": pl.String,
+            "period": pl.String,
+            "version": pl.String,
+            "rows": pl.Int64,
+            "bytes": pl.Int64,
+        },
+        orient="row",
+    )
+    return Summary(
+        children=children,
+        local_authorities=tuple(world.places.areas["name"][: world.places.outside]),
+        deliveries=deliveries,
+        rows=int(deliveries["rows"].sum()),
+        bytes=int(deliveries["bytes"].sum()),
+        faults=sum(w.faults.height for _, w in written),
+    )

@@ -1,0 +1,1 @@
+"""Writers: one module for each feed, which turns registrations and events into native files."""
