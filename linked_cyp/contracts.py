@@ -305,7 +305,8 @@ def contract_problems(contract: Contract, stem: str) -> Iterable[str]:
 def _table_problems(contract: Contract, table: Table) -> Iterable[str]:
     names = [c.name for c in table.columns]
     where = table.name
-    outputs = [o.name for o in table.pseudonymised()]
+    known = [c for c in table.columns if c.pseudonymisation in TREATMENTS]
+    outputs = [o.name for c in known for o in _outputs(c)]
     for repeated in sorted({n for n in names if names.count(n) > 1}):
         yield f"{where}.{repeated} is declared twice"
     for repeated in sorted({n for n in outputs if outputs.count(n) > 1}):
@@ -322,6 +323,8 @@ def _table_problems(contract: Contract, table: Table) -> Iterable[str]:
             yield f"{place}: classification must be one of {', '.join(CLASSIFICATIONS)}"
         if column.classification == "direct_identifier" and column.pseudonymisation == "keep":
             yield f"{place}: a direct identifier cannot be kept"
+        if is_kept_text(column) and not (column.codeset or column.pattern):
+            yield f"{place}: text is kept only with a codeset or a pattern, as it may hold a name"
         if column.identifier_type not in (None, *IDENTIFIER_TYPES):
             yield f"{place}: identifierType must be one of {', '.join(IDENTIFIER_TYPES)}"
         if column.type == "date" and not (column.date_formats or contract.date_formats):
@@ -337,6 +340,11 @@ def _table_problems(contract: Contract, table: Table) -> Iterable[str]:
             c not in {x.name for x in target.columns} for c in link.to_columns
         ):
             yield f"{where}: a relationship refers to {link.to_table}, which does not hold it"
+
+
+def is_kept_text(column: Column) -> bool:
+    """Whether a column's text goes on as it is: then only declared values may pass."""
+    return column.pseudonymisation == "keep" and column.type == "string"
 
 
 def _coarsenable(column: Column) -> bool:
@@ -364,8 +372,10 @@ def _outputs(column: Column) -> Iterable[OutputColumn]:
             for suffix, place in _AREAS.items():
                 text = f"{place} of: {column.description}"
                 yield OutputColumn(prefix + suffix, "VARCHAR", text, column, "coarsen_lsoa")
-        case _:
+        case "keep":
             yield OutputColumn(column.name, column.sql_type, column.description, column, "keep")
+        case unknown:
+            raise LinkedCypError(f"{column.name}: there is no treatment {unknown!r}")
 
 
 _AREAS: Mapping[str, str] = {

@@ -23,7 +23,8 @@ HEADER = (
 STATUSES = ("accepted", "rejected", "superseded", "withdrawn")
 _ROW_KEYS = {
     "delivery_id": "The delivery the row came in.",
-    "row_number": "The data row's number in the supplier's file, from 1.",
+    "source_file": "Which of the delivery's files, counted from 0.",
+    "row_number": "The data row's number in that file, from 1.",
 }
 _RECORD_KEY = (
     "Keyed token of the person as this supplier numbers them; linkage.bridge gives the person."

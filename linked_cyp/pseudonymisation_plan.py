@@ -13,10 +13,11 @@ import duckdb
 import polars as pl
 
 from linked_cyp import tokenise
-from linked_cyp.contracts import TREATMENTS, Column, OutputColumn, Table
+from linked_cyp.contracts import TREATMENTS, Column, OutputColumn, Table, is_kept_text
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
-from linked_cyp.tokenise import Source, quoted, raw
+from linked_cyp.sql import literal, quoted
+from linked_cyp.tokenise import Source, raw
 
 # Roles that say who somebody is everywhere, not only at one supplier: no contract can have them
 # kept, nor tokenised, as tokens of them fall to frequencies and belong to linkage alone.
@@ -24,6 +25,10 @@ IDENTIFYING_ROLES = (
     *("nhs_number", "upn", "former_upn", "forename", "middle_names", "surname"),
     *("former_surname", "preferred_surname", "birth_date", "postcode"),
 )
+
+
+# Row-level lineage: a row's delivery, its file among the delivery's, its place in the file.
+ROW_COLUMNS = {"delivery_id": "VARCHAR", "source_file": "INTEGER", "row_number": "BIGINT"}
 
 
 def refuse_unsafe(table: Table) -> None:
@@ -118,7 +123,7 @@ class LookUps:
 
 def insert_statement(table: Table, look_ups: LookUps) -> str:
     """One statement that reads a raw table once and writes its pseudonymised copy."""
-    selected = {"delivery_id": "r.delivery_id", "row_number": "r.row_number"}
+    selected = {name: f"r.{name}" for name in ROW_COLUMNS}
     joins: dict[str, str] = {}
     if table.person_key:
         selected["record_key"] = "person.record_key"
@@ -128,7 +133,7 @@ def insert_statement(table: Table, look_ups: LookUps) -> str:
         column = f"r.{quoted(output.source.name)}"
         match output.treatment:
             case "keep":
-                made = column
+                made = _declared_only(output.source, column)
             case "coarsen_month":
                 made = f"date_trunc('month', {column})"
             case "coarsen_year":
@@ -152,6 +157,22 @@ def insert_statement(table: Table, look_ups: LookUps) -> str:
         f"INSERT INTO {target(table)} ({names}) SELECT {', '.join(selected.values())} "
         f"FROM {raw(table.table_name)} r {' '.join(joins.values())} WHERE r.delivery_id = ?"
     )
+
+
+def _declared_only(column: Column, value: str) -> str:
+    """A kept value; text only where the contract declares it, else null.
+
+    A supplier's free typing in a code field (a name, a telephone number) ends here. The raw
+    table's checks count what is not declared.
+    """
+    if not is_kept_text(column):
+        return value
+    if column.codeset:
+        codes = ", ".join(literal(code) for code in column.codeset.values)
+        return f"CASE WHEN {value} IN ({codes}) THEN {value} END"
+    if column.pattern:
+        return f"CASE WHEN regexp_matches({value}, {literal(column.pattern)}) THEN {value} END"
+    raise LinkedCypError(f"{column.name}: text is kept only with a codeset or a pattern")
 
 
 def _scope(output: OutputColumn) -> str:

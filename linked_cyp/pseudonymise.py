@@ -18,7 +18,13 @@ from linked_cyp import tokenise
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.keys import Keys
-from linked_cyp.pseudonymisation_plan import LookUps, insert_statement, refuse_unsafe, target
+from linked_cyp.pseudonymisation_plan import (
+    ROW_COLUMNS,
+    LookUps,
+    insert_statement,
+    refuse_unsafe,
+    target,
+)
 from linked_cyp.tokenise import quoted, raw, record_key_table
 
 __all__ = [
@@ -31,7 +37,6 @@ __all__ = [
     "sync_ledger",
 ]
 
-RAW_ROW_COLUMNS = ("delivery_id", "source_file", "row_number")
 PROCESSABLE = ("accepted", "superseded")
 # The ledger's columns that the warehouse may show: no file names, no manifest.
 LEDGER = {
@@ -47,7 +52,8 @@ LEDGER = {
 }
 _ROW_COMMENTS = {
     "delivery_id": "The delivery the row came in.",
-    "row_number": "The data row's number in the supplier's file, from 1.",
+    "source_file": "Which of the delivery's files, counted from 0.",
+    "row_number": "The data row's number in that file, from 1.",
     "record_key": "Keyed token of the person as this supplier numbers them.",
 }
 
@@ -212,7 +218,7 @@ def _raw_columns(con: duckdb.DuckDBPyConnection, table: Table) -> Mapping[str, s
 
 
 def _refuse_unexpected(table: Table, found: Mapping[str, str]) -> None:
-    declared = {*RAW_ROW_COLUMNS, *(column.name for column in table.columns)}
+    declared = {*ROW_COLUMNS, *(column.name for column in table.columns)}
     if unexpected := len(set(found) - declared):
         raise LinkedCypError(
             f"raw {table.table_name} has {unexpected} columns the contract does not declare"
@@ -222,7 +228,7 @@ def _refuse_unexpected(table: Table, found: Mapping[str, str]) -> None:
 
 
 def _ensure_table(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    wanted = {"delivery_id": "VARCHAR", "row_number": "BIGINT"}
+    wanted = dict(ROW_COLUMNS)
     if table.person_key:
         wanted["record_key"] = "BIGINT"
     outputs = table.pseudonymised()

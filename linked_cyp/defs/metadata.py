@@ -12,6 +12,7 @@ from linked_cyp.contracts import Column, Contract, OutputColumn, Table
 
 ROW_COLUMNS = (
     dg.TableColumn("delivery_id", "VARCHAR", "The delivery that this row came in."),
+    dg.TableColumn("source_file", "INTEGER", "Which of the delivery's files, counted from 0."),
     dg.TableColumn("row_number", "BIGINT", "The row's place in its file, counted from 1."),
 )
 PERSON_COLUMN = dg.TableColumn(

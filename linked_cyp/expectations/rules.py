@@ -29,7 +29,7 @@ KINDS = (
     "zero_rows",  # sql, a query of breaches; {batch} is the checked relation, {schema} its schema
     "exists_in",  # columns; table in the same schema, to_columns; within one delivery
 )
-RAW_KEYS = {"delivery_id": "VARCHAR", "row_number": "BIGINT", "source_file": "INTEGER"}
+ROW_KEYS = {"delivery_id": "VARCHAR", "row_number": "BIGINT", "source_file": "INTEGER"}
 EARLIEST_BIRTH = date(1990, 1, 1)
 _AREA_CODE = "^([A-Z][0-9]{8}|95[A-Z]{2}[0-9]{2}[SW][0-9])$"
 _FORMATS = {
@@ -145,7 +145,7 @@ def contract_rules(
     current = [_at(c, year) for c in table.columns if in_force(c, year)]
     names = {c.name for c in current}
     latest = period_end or date(year, 8, 31)
-    declared = RAW_KEYS | {c.name: c.sql_type for c in table.columns}
+    declared = ROW_KEYS | {c.name: c.sql_type for c in table.columns}
     rules = [*_structure(declared)]
     for column in current:
         rules += _column_rules(column, latest)
@@ -193,12 +193,12 @@ def pseudonymised_rules(table: Table, rows: int | None = None) -> list[Rule]:
         rows: rows of the same delivery in the raw table, to reconcile with.
     """
     outputs = table.pseudonymised()
-    keys = {"delivery_id": "VARCHAR", "row_number": "BIGINT"}
+    keys = dict(ROW_KEYS)
     if table.person_key:
         keys["record_key"] = "BIGINT"
     rules = [*_structure(keys | {o.name: o.sql_type for o in outputs})]
-    rules += [not_null("delivery_id"), not_null("row_number")]
-    rules.append(unique(("delivery_id", "row_number"), name="row__unique"))
+    rules += [not_null(name) for name in ROW_KEYS]
+    rules.append(unique(tuple(ROW_KEYS), name="row__unique"))
     if table.person_key:
         rules.append(not_null("record_key", "warn"))
     for output in outputs:

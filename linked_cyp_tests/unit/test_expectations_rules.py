@@ -12,7 +12,7 @@ from linked_cyp.contracts import Code, Codeset, Column, Relationship, Table, loa
 from linked_cyp.expectations.rules import (
     EARLIEST_BIRTH,
     KINDS,
-    RAW_KEYS,
+    ROW_KEYS,
     Rule,
     contract_rules,
     delivery_filter,
@@ -85,6 +85,7 @@ def test_rules_of_a_pseudonymised_table():
         ("columns__typed", "types_equal", "error"),
         ("delivery_id__required", "not_null", "error"),
         ("row_number__required", "not_null", "error"),
+        ("source_file__required", "not_null", "error"),
         ("row__unique", "unique", "error"),
         ("record_key__required", "not_null", "warn"),
         ("birth_month__first_of_month", "satisfies", "error"),
@@ -104,7 +105,7 @@ def test_rules_of_a_pseudonymised_table():
 def test_a_raw_table_has_the_columns_of_every_year_but_rules_of_its_own_year():
     for year, codes, has_team in ((2024, ("1", "9"), False), (2026, ("M", "9"), True)):
         rules = by_name(contract_rules(TOY, year))
-        assert rules["columns__declared"].columns == (*RAW_KEYS, *(c.name for c in TOY.columns))
+        assert rules["columns__declared"].columns == (*ROW_KEYS, *(c.name for c in TOY.columns))
         assert rules["sex_code__codes"].arguments["values"] == codes
         assert ("team_code__format" in rules) is has_team
 

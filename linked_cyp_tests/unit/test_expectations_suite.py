@@ -19,7 +19,7 @@ from linked_cyp.errors import LinkedCypError
 from linked_cyp.expectations import CheckOutcome, Rule, run_rules
 from linked_cyp.expectations.dialect import engine_over
 from linked_cyp.expectations.rules import (
-    RAW_KEYS,
+    ROW_KEYS,
     between,
     contract_rules,
     in_set,
@@ -187,7 +187,7 @@ def test_the_plan_of_a_pseudonymised_table(con):
     )  # fmt: skip
     con.execute(
         "CREATE TABLE warehouse.raw.toy__visit AS SELECT 'd' AS delivery_id, "
-        f"1::BIGINT AS row_number, 2::BIGINT AS record_key, {outputs}"
+        f"0 AS source_file, 1::BIGINT AS row_number, 2::BIGINT AS record_key, {outputs}"
     )
     con.execute("CREATE TABLE warehouse.raw.toy__child AS SELECT 'd' AS delivery_id, 7 AS child_id")
 
@@ -218,8 +218,8 @@ def test_rules_about_a_missing_column_fail_and_hide_no_other_finding(con):
         o.name: o for o in run_rules(con, "warehouse.raw.toy__visit", pseudonymised_rules(TOY))
     }
     assert outcomes["delivery_id__required"].metrics["unexpected_count"] == 1
-    assert outcomes["columns__declared"].metrics == {"missing_columns": 11, "undeclared_columns": 0}
-    assert outcomes["row__unique"].metrics == {"missing_columns": 1}
+    assert outcomes["columns__declared"].metrics == {"missing_columns": 12, "undeclared_columns": 0}
+    assert outcomes["row__unique"].metrics == {"missing_columns": 2}
     assert [name for name, outcome in outcomes.items() if outcome.passed] == ["columns__typed"]
 
 
@@ -244,7 +244,7 @@ def test_rules_of_every_contract_can_be_computed(con):
     """On empty tables as the contracts declare them, whatever the year."""
     for contract in load_contracts(PROJECT / "data_contracts").values():
         for year, table in zip((2019, 2025, 2030) * 99, contract.tables.values(), strict=False):
-            raw = RAW_KEYS | {c.name: c.sql_type for c in table.columns}
+            raw = ROW_KEYS | {c.name: c.sql_type for c in table.columns}
             columns = ", ".join(f'"{name}" {kind}' for name, kind in raw.items())
             con.execute(f"CREATE TABLE identifiable.raw.{table.table_name} ({columns})")
             rules = contract_rules(table, year, rows=0)

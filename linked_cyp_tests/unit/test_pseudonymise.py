@@ -13,7 +13,14 @@ import polars as pl
 import pytest
 
 from linked_cyp import pseudonymise, tokenise
-from linked_cyp.contracts import Column, Contract, OutputColumn, Table, load_contracts
+from linked_cyp.contracts import (
+    Column,
+    Contract,
+    OutputColumn,
+    Table,
+    contract_problems,
+    load_contracts,
+)
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
 from linked_cyp.pseudonymise import (
@@ -61,7 +68,7 @@ CHILD = Table(
         column("birth_date", "date", "coarsen_month", linkage_role="birth_date"),
         column("death_at", "timestamp", "coarsen_year"),
         column("home_postcode", treatment="coarsen_lsoa", linkage_role="postcode"),
-        column("ethnicity_code"),
+        column("ethnicity_code", pattern="^[A-Z]{4}$"),
         column("sessions", "integer"),
         column("school_urn", "integer", "token"),
     ),
@@ -163,6 +170,7 @@ def test_each_treatment_does_what_it_says(con: duckdb.DuckDBPyConnection, keys: 
     first, second, third, fourth, fifth = rows_of(con, "toy__child")
     assert first == {
         "delivery_id": DELIVERY,
+        "source_file": 0,
         "row_number": 1,
         "record_key": token(keys, "supplier_person", "toy|brent|0|B801200005001"),
         "child_id": token(keys, "local_id", "toy|brent|child_id|C1"),
@@ -181,6 +189,25 @@ def test_each_treatment_does_what_it_says(con: duckdb.DuckDBPyConnection, keys: 
     assert fourth["record_key"] is None  # no UPN, and half of the second alternative
     assert (fourth["home_lsoa11_code"], fourth["home_lsoa21_code"]) == ("E01000002", None)
     assert (fifth["child_id"], fifth["record_key"], fifth["home_la_code"]) == (None, None, None)
+
+
+def test_text_that_no_code_list_declares_stays_behind(con, keys) -> None:
+    con.execute(
+        "UPDATE identifiable.raw.toy__child SET ethnicity_code = 'Mary Smith' WHERE child_id = 'C3'"
+    )
+    pseudonymise_delivery(con, CONTRACT, DELIVERY, keys, POSTCODES)
+    kept = con.execute(
+        "SELECT DISTINCT ethnicity_code FROM warehouse.pseudonymised.toy__child ORDER BY 1"
+    ).fetchall()
+    assert kept == [("APKN",), ("WBRI",), (None,)]
+
+
+def test_text_without_a_code_list_or_pattern_is_refused() -> None:
+    loose = replace(CHILD, columns=(*CHILD.columns, column("note")))
+    problems = list(contract_problems(replace(CONTRACT, tables={"child": loose}), "toy"))
+    assert problems == [
+        "child.note: text is kept only with a codeset or a pattern, as it may hold a name"
+    ]
 
 
 def test_tokens_join_tables_of_a_feed_but_not_suppliers(
