@@ -292,6 +292,8 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
         f"file {result.index}: {result.rule}" for result in staged.files if result.rule in _FATAL
     ]
     read = {name for result in staged.files if not result.rule for name in result.tables}
+    if not read:
+        reasons.append("no file could be read as a table of this feed")
     reasons += [
         f"required table {table.name} is missing"
         for table in staged.in_force.tables.values()

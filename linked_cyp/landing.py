@@ -57,7 +57,7 @@ class LandedDelivery:
     @property
     def version_order(self) -> str:
         """Sorts as versions do: "2" before "10", no version before any."""
-        return f"{natural(self.version)}|{natural(self.produced)}"
+        return f"{natural(self.version)}\t{natural(self.produced)}"
 
 
 class Unidentified(LinkedCypError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,10 +28,38 @@ from linked_cyp.readers.staging import (
     find_problems,
 )
 
-__all__ = ["READERS", "FileResult", "SourceFile", "Staged", "StagedTable", "stage_delivery"]
+__all__ = [
+    "READERS",
+    "FileResult",
+    "SourceFile",
+    "Staged",
+    "StagedTable",
+    "likeliest_feed",
+    "stage_delivery",
+]
 
 Reader = Callable[[duckdb.DuckDBPyConnection, Staged, Sequence[SourceFile], Path], None]
 READERS: Mapping[str, Reader] = {"delimited": delimited.stage, "cin_xml": cin_xml.stage}
+
+
+# How many columns of a file a contract's reader recognises, without reading its rows.
+RECOGNISERS: Mapping[str, Callable[[Contract, SourceFile], int]] = {
+    "delimited": delimited.recognised_columns,
+    "cin_xml": cin_xml.recognised_columns,
+}
+
+
+def likeliest_feed(contracts: Iterable[Contract], files: Sequence[SourceFile]) -> Contract | None:
+    """The contract that recognises most of the files (then most columns), None if none does."""
+    best: tuple[int, int] = (0, 0)
+    found = None
+    for contract in contracts:
+        with value_free("recognising files"):
+            columns = [RECOGNISERS[contract.reader](contract, file) for file in files]
+        score = (sum(1 for n in columns if n), sum(columns))
+        if score > best:
+            best, found = score, contract
+    return found
 
 
 @contextmanager

@@ -21,7 +21,7 @@ TRUE_WORDS = ("1", "1.0", "true", "t", "y", "yes")
 FALSE_WORDS = ("0", "0.0", "false", "f", "n", "no")
 # Earlier than any record of a living child: what a two-digit year reads as, and 0001-01-01.
 EARLIEST = "1800-01-01"
-_WHITESPACE = " \t\r\n\v\f\u00a0\ufeff"
+WHITESPACE = " \t\r\n\v\f\u00a0\ufeff"
 _DIRECTIVES: Mapping[str, str] = {
     "Y": r"[0-9]{4}",
     "y": r"[0-9]{2}",
@@ -57,7 +57,7 @@ def date_formats(contract: Contract, column: Column) -> tuple[str, ...]:
 
 def present_text(text: str) -> str:
     """The text without surrounding white space, NULL when nothing is left."""
-    return f"nullif(trim({text}, {literal(_WHITESPACE)}), '')"
+    return f"nullif(trim({text}, {literal(WHITESPACE)}), '')"
 
 
 def typed(column: Column, formats: Sequence[str], text: str) -> str:

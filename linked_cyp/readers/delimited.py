@@ -7,6 +7,7 @@ hands a file that DuckDB refuses to the record-by-record scanner.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from linked_cyp.errors import value_free
 from linked_cyp.readers.conform import literal, stage_columns
 from linked_cyp.readers.files import FileFacts, inspect, to_utf8
 from linked_cyp.readers.headers import Recognition, normalise, recognise
-from linked_cyp.readers.repair import Lines, fields_of, records
+from linked_cyp.readers.repair import Lines, first_record, records
 from linked_cyp.readers.staging import (
     PROBLEMS,
     FileResult,
@@ -122,37 +123,46 @@ def _count_refused(con: duckdb.DuckDBPyConnection, staged: Staged) -> None:
             staged.tables[table.name].received += result.rows
 
 
+def recognised_columns(contract: Contract, source: SourceFile) -> int:
+    """How many columns of a file's header the contract knows; 0 when no table fits."""
+    with source.path.open("rb") as file:
+        start = file.read(1 << 16)
+    if not start.strip() or b"\0" in start[:1] or start.lstrip().startswith(b"<"):
+        return 0
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = start.decode(encoding, errors="replace")
+    for delimiter in _delimiters(contract):
+        header = first_record(Lines(io.StringIO(text, newline=_line_end(text))), delimiter)
+        found = recognise(contract, contract, header, source.name)
+        if found.table:
+            return max(1, len(found.positions))
+    return 0
+
+
+def _delimiters(contract: Contract) -> list[str]:
+    first = contract.delimiter
+    return [first, *(d for d in OTHER_DELIMITERS if d != first)]
+
+
 def _header(staged: Staged, path: Path, name: str) -> tuple[list[str], str, str]:
     """The header's names, the delimiter that makes most sense of it, and the line end."""
-    line_end = _line_end(path)
-    first = staged.contract.delimiter
-    delimiters = [first, *(d for d in OTHER_DELIMITERS if d != first)]
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        line_end = _line_end(file.read(1 << 16))
     fallback: list[str] = []
-    for delimiter in delimiters:
-        header = _first_record(path, delimiter, line_end)
+    for delimiter in _delimiters(staged.contract):
+        with path.open(encoding="utf-8-sig", newline=line_end) as file:
+            header = first_record(Lines(file), delimiter)
         if not any(normalise(n) for n in header):
             continue
         fallback = fallback or header
         if recognise(staged.contract, staged.in_force, header, name).table:
             return header, delimiter, line_end
-    return fallback, first, line_end
+    return fallback, staged.contract.delimiter, line_end
 
 
-def _first_record(path: Path, delimiter: str, line_end: str) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline=line_end) as file:
-        lines = Lines(file)
-        while (line := lines.next()) is not None:
-            if line.strip():
-                return fields_of(line, lines, delimiter) or []
-    return []
-
-
-def _line_end(path: Path) -> str:
-    """How the first line ends: old spreadsheets on a Mac still write a bare carriage return."""
-    with path.open("rb") as file:
-        start = file.read(1 << 16)
-    line_feed, carriage = start.find(b"\n"), start.find(b"\r")
-    return "\r" if carriage >= 0 and line_feed < 0 else "\n"
+def _line_end(start: str) -> str:
+    """How lines end: old spreadsheets on a Mac still write a bare carriage return."""
+    return "\r" if "\r" in start and "\n" not in start else "\n"
 
 
 def _load(
@@ -198,7 +208,9 @@ def _load_repaired(
         bad_rows = csv.writer(bad, quoting=csv.QUOTE_ALL, lineterminator="\n")
         good_rows.writerow(["number", *range(width)])
         bad_rows.writerow(["number", "text"])
-        for record in records(file, item.delimiter, width):
+        lines = Lines(file)
+        first_record(lines, item.delimiter)
+        for record in records(lines, item.delimiter, width):
             if record.fields is None:
                 unsplit += 1
                 bad_rows.writerow([record.number, record.text.replace("\0", "\u2400")])

@@ -28,9 +28,7 @@ class FileFacts:
     sha256: str
     size: int
     lines: int
-    has_nul: bool
-    has_quote: bool
-    has_odd_space: bool
+    has_nul: bool = False
 
 
 def inspect(path: Path) -> FileFacts:
@@ -41,7 +39,7 @@ def inspect(path: Path) -> FileFacts:
     """
     digest = hashlib.sha256()
     size = lines = 0
-    has_nul = has_quote = has_odd_space = False
+    has_nul = False
     encoding: str | None = None
     decoders: dict[str, codecs.IncrementalDecoder] = {}
     last = b""
@@ -55,9 +53,7 @@ def inspect(path: Path) -> FileFacts:
         lines += chunk.count(b"\n")
         last = chunk[-1:]
         has_nul = has_nul or b"\0" in chunk
-        has_quote = has_quote or b'"' in chunk
         plain = chunk.isascii()
-        has_odd_space = has_odd_space or not plain or b"\t" in chunk
         for name in list(decoders):
             if plain and name in ("utf-8", "cp1252") and not _pending(decoders[name]):
                 continue
@@ -70,7 +66,7 @@ def inspect(path: Path) -> FileFacts:
         lines += 1
     encoding = next(iter(decoders), None) if size else "utf-8"
     has_nul = has_nul and encoding != "utf-16"
-    return FileFacts(encoding, digest.hexdigest(), size, lines, has_nul, has_quote, has_odd_space)
+    return FileFacts(encoding, digest.hexdigest(), size, lines, has_nul)
 
 
 def sha256(path: Path) -> tuple[str, int]:

@@ -27,7 +27,11 @@ class Record:
 
 
 class Lines:
-    """The lines of a file without their ends, with the possibility to put lines back."""
+    """The lines of a file, with the possibility to put lines back.
+
+    The file is text opened with ``newline`` set to the file's own line end, so that a carriage
+    return inside a field is not taken for one.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -43,18 +47,25 @@ class Lines:
         self._waiting.extendleft(reversed(lines))
 
 
-def records(file: TextIO, delimiter: str, width: int) -> Iterator[Record]:
-    """Split a file (positioned after its header) into records of ``width`` fields.
+def first_record(lines: Lines, delimiter: str) -> list[str]:
+    """The fields of the first line that is not blank, empty when there is none to be read."""
+    while (line := lines.next()) is not None:
+        if line.strip():
+            return fields_of(line, lines, delimiter) or []
+    return []
+
+
+def records(lines: Lines, delimiter: str, width: int) -> Iterator[Record]:
+    """Split what follows the header into records of ``width`` fields.
 
     Blank lines are not records, except in a file of one column, where they are empty values.
     Empty fields beyond the header's last column are cut off.
 
     Args:
-        file: text opened with ``newline="\\n"`` (or the file's own line end).
+        lines: the file's lines, the header already taken.
         delimiter: one character.
         width: how many columns the header has.
     """
-    lines = Lines(file)
     number = 0
     while (line := lines.next()) is not None:
         if not line.strip("\r\n") and width > 1:
