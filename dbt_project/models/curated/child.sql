@@ -1,12 +1,17 @@
-with seen as (
+-- Read once: five answers come from the same observations.
+with observation as materialized (
+    select * from {{ ref('stg_person_observation') }}
+    where person_id not in (select person_id from {{ ref('stg_person_withheld') }})
+),
+
+seen as (
     select
         person_id,
         min(seen_month) as first_seen_month,
         max(seen_month) as last_seen_month,
         count(distinct feed) as source_count,
         {{ weakest_tier('link_tier') }} as link_tier
-    from {{ ref('stg_person_observation') }}
-    where person_id not in (select person_id from {{ ref('stg_person_withheld') }})
+    from observation
     group by person_id
 )
 
@@ -23,12 +28,12 @@ select
     cast(seen.source_count as integer) as source_count,
     seen.link_tier
 from seen
-left join {{ best_known(ref('stg_person_observation'), 'sex') }} as sex using (person_id)
-left join {{ best_known(ref('stg_person_observation'), 'birth_month') }} as birth
+left join {{ best_known('observation', 'sex') }} as sex using (person_id)
+left join {{ best_known('observation', 'birth_month') }} as birth
     using (person_id)
-left join {{ best_known(ref('stg_person_observation'), 'ethnicity_code') }} as ethnicity
+left join {{ best_known('observation', 'ethnicity_code') }} as ethnicity
     using (person_id)
-left join {{ best_known(ref('stg_person_observation'), 'death_month') }} as death
+left join {{ best_known('observation', 'death_month') }} as death
     using (person_id)
 left join {{ ref('ethnicity') }} as harmonised
     on harmonised.scheme = 'dfe_main'

@@ -14,7 +14,8 @@ observation as (
     select
         person_id, 'pds_demographics' as feed,
         date_trunc('month', address_from_date) as from_month,
-        date_trunc('month', address_to_date) as to_month,
+        -- an end before the start is no later than the start
+        date_trunc('month', greatest(address_to_date, address_from_date)) as to_month,
         address_to_date is null as is_current,
         lsoa21_code, lsoa11_code, la_code
     from {{ ref('stg_pds__address') }}
