@@ -208,18 +208,18 @@ def _collect_feed(
             rows = _keyed_rows(table, keyed, link)
             facts = [
                 f"SELECT record_key, source, '{c.linkage_role}', t.{quoted(c.name)}::VARCHAR, seen"
-                f" FROM rows t WHERE t.{quoted(c.name)} IS NOT NULL"
+                f" FROM keyed t WHERE t.{quoted(c.name)} IS NOT NULL"
                 for c in wanted
             ]
             facts += [
-                f"SELECT record_key, source, 'exclusion', '{e.reason}', seen FROM rows t"
+                f"SELECT record_key, source, 'exclusion', '{e.reason}', seen FROM keyed t"
                 f" WHERE {_condition(e)}"
                 for e in excluding
             ]
             con.execute(
-                f"INSERT INTO identity_fact WITH rows AS ({rows}), facts(k, s, r, v, at) AS"
+                f"INSERT INTO identity_fact WITH keyed AS ({rows}), facts(k, s, r, v, o) AS"
                 f" ({' UNION ALL '.join(facts)})"
-                " SELECT k, s, r, v, max(at) FROM facts GROUP BY ALL"
+                " SELECT k, s, r, v, max(o) FROM facts GROUP BY ALL"
             )
     finally:
         con.unregister("accepted")

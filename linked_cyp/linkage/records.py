@@ -49,7 +49,8 @@ def write_person_records(
     Returns:
         Number of rows, alternatives included.
     """
-    counts: dict[str, list[pl.DataFrame]] = {"forename": [], "surname": []}
+    nobody = pl.DataFrame(schema={"name": pl.String, "n": pl.UInt32})
+    counts = {field: [nobody] for field in ("forename", "surname")}
     with value_free("encoding person records"):
         con.execute(f"CREATE OR REPLACE TEMP TABLE encoded ({DDL.split(', ', 1)[1]})")
         for batch in batches:
