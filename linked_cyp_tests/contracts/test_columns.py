@@ -19,7 +19,8 @@ IDENTIFYING = re.compile(
     re.I,
 )
 IDENTITY_ROLES = {
-    *("nhs_number", "upn", "former_upn", "la_child_id", "forename", "middle_names", "surname"),
+    *("nhs_number", "former_nhs_number", "upn", "former_upn", "la_child_id"),
+    *("forename", "middle_names", "surname"),
     *("former_surname", "preferred_surname", "postcode"),
 }
 ROLES = IDENTITY_ROLES | {"birth_date", "sex", "ethnicity", "death_date"}
@@ -155,6 +156,7 @@ def test_patterns_of_kept_text_are_closed_and_refuse_prose() -> None:
 def test_roles_and_identifier_types_agree() -> None:
     by_role = {
         "nhs_number": "nhs_number",
+        "former_nhs_number": "nhs_number",
         "upn": "upn",
         "former_upn": "upn",
         "postcode": "postcode",
