@@ -22,7 +22,8 @@ from linked_cyp.tokenise import Source, raw
 # Roles that say who somebody is everywhere, not only at one supplier: no contract can have them
 # kept, nor tokenised, as tokens of them fall to frequencies and belong to linkage alone.
 IDENTIFYING_ROLES = (
-    *("nhs_number", "upn", "former_upn", "forename", "middle_names", "surname"),
+    *("nhs_number", "former_nhs_number", "upn", "former_upn", "forename", "middle_names"),
+    "surname",
     *("former_surname", "preferred_surname", "birth_date", "postcode"),
 )
 
