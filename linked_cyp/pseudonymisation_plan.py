@@ -23,8 +23,7 @@ from linked_cyp.tokenise import Source, raw
 # kept, nor tokenised, as tokens of them fall to frequencies and belong to linkage alone.
 IDENTIFYING_ROLES = (
     *("nhs_number", "former_nhs_number", "upn", "former_upn", "forename", "middle_names"),
-    "surname",
-    *("former_surname", "preferred_surname", "birth_date", "postcode"),
+    *("surname", "former_surname", "preferred_surname", "birth_date", "postcode"),
 )
 
 
