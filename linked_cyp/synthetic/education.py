@@ -31,7 +31,8 @@ PHASES = ("nursery", "primary", "secondary")
 class Education:
     """``schools``: school_id, area, kind, authority, estab, laestab, urn, name, postcode_id.
     ``enrolments``: enrolment_id, person_id, household_id, birth, school_id, area, phase,
-    from_day, to_day (exclusive), moved_in (joined after the usual start of the phase), subsidiary, main_of (enrolment_id of the main registration), permanently_excluded.
+    from_day, to_day (exclusive), moved_in (joined after the usual start of the phase),
+    subsidiary, main_of (enrolment_id of the main registration), permanently_excluded (day).
     ``pupils``: person_id, upn, former_upn, uln, fsm_from, fsm_to, sen, sen_types, language."""
 
     schools: pl.DataFrame

@@ -167,7 +167,7 @@ def write_cin_census(
         records=located(sent, "child_identifiers", records),
         faults=located(sent, "cin_details", faults),
         rows=sum(frame.height for frame in tables.values()),
-        size=write_files(landing, sent, {name: (content, identifiers.height)}),
+        size=write_files(landing, sent, {name: (content, None)}),
     )
 
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.synthetic.errors import plain_letters
 
 PERSON, LOCAL_ID = "_person_id", "_local_id"
 # impossible dates, as they are typed by hand
@@ -101,8 +102,12 @@ def write_delivery(
     return Written(pl.concat(records), pl.concat(faults), rows, size)
 
 
-def write_files(landing: Path, sent: Sent, files: Mapping[str, tuple[bytes, int]]) -> int:
-    """Write a delivery's files (name: content and data rows) and any manifest; returns bytes."""
+def write_files(landing: Path, sent: Sent, files: Mapping[str, tuple[bytes, int | None]]) -> int:
+    """Write a delivery's files and any manifest; returns bytes.
+
+    ``files`` maps a name to its content and data rows (None where the manifest is silent: an XML
+    file holds many tables).
+    """
     folder = landing / sent.supplier / sent.feed / sent.folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, (content, _) in files.items():
@@ -112,7 +117,7 @@ def write_files(landing: Path, sent: Sent, files: Mapping[str, tuple[bytes, int]
     return sum(len(content) for content, _ in files.values())
 
 
-def _write_manifest(folder: Path, sent: Sent, files: Mapping[str, tuple[bytes, int]]) -> None:
+def _write_manifest(folder: Path, sent: Sent, files: Mapping[str, tuple[bytes, int | None]]) -> None:
     manifest = {
         "supplier": sent.supplier,
         "feed": sent.feed,
@@ -120,7 +125,8 @@ def _write_manifest(folder: Path, sent: Sent, files: Mapping[str, tuple[bytes, i
         "version": sent.version or "1",
         "produced": sent.produced,
         "files": {
-            name: {"sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
+            name: {"sha256": hashlib.sha256(content).hexdigest()}
+            | ({} if rows is None else {"rows": rows})
             for name, (content, rows) in files.items()
         },
     }
@@ -225,11 +231,19 @@ def located(sent: Sent, table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _encode(native: pl.DataFrame, encoding: str) -> bytes:
+    """CSV bytes; letters an old encoding lacks lose their marks, as in software that uses it."""
     text = native.write_csv(line_terminator="\r\n")
-    # cp1252 software writes a question mark for letters it does not have, as the real thing does
-    return text.encode(encoding, errors="replace")
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        lacking = {c for c in set(text) if not c.encode(encoding, errors="ignore")}
+        return text.translate({ord(c): plain_letters(c) for c in lacking}).encode(
+            encoding, errors="replace"
+        )
 
 
 def with_faults(sent: Sent, parameters: Mapping[str, Any]) -> Sent:
-    """The delivery with the faults that the parameters give its feed."""
+    """The delivery with the faults that the parameters give its feed (a correction has none)."""
+    if sent.version is not None:
+        return sent
     return replace(sent, faults=parameters["faults"].get(sent.feed))
