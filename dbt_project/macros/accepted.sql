@@ -4,7 +4,11 @@
 {% macro accepted(feed, table) -%}
 (
     select
-        contract_row.*,
+        -- a row's place in the whole delivery, which may hold several files of one table
+        contract_row.* replace (
+            coalesce(contract_row.source_file, 0) * 1000000000000 + contract_row.row_number
+                as row_number
+        ),
         delivery.supplier as delivery_supplier,
         delivery.collection_year as delivery_year,
         delivery.period_month as delivery_month,

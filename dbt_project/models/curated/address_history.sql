@@ -34,13 +34,13 @@ select
     cast(stay.stay_number as integer) as stay_number,
     min(stay.from_month) as from_month,
     case when not bool_or(stay.is_current) then max(stay.to_month) end as to_month,
-    any_value(stay.lsoa21_code) as lsoa21_code,
-    any_value(stay.lsoa11_code) as lsoa11_code,
-    any_value(stay.la_code) as la_code,
-    any_value(imd_2019.imd_decile) as imd_2019_decile,
-    cast(any_value((imd_2019.imd_decile + 1) // 2) as integer) as imd_2019_quintile,
-    any_value(imd_2025.imd_decile) as imd_2025_decile,
-    cast(any_value((imd_2025.imd_decile + 1) // 2) as integer) as imd_2025_quintile
+    min(stay.lsoa21_code) as lsoa21_code,
+    min(stay.lsoa11_code) as lsoa11_code,
+    min(stay.la_code) as la_code,
+    min(imd_2019.imd_decile) as imd_2019_decile,
+    cast(min((imd_2019.imd_decile + 1) // 2) as integer) as imd_2019_quintile,
+    min(imd_2025.imd_decile) as imd_2025_decile,
+    cast(min((imd_2025.imd_decile + 1) // 2) as integer) as imd_2025_quintile
 from stay
 left join {{ ref('imd_2019') }} as imd_2019 using (lsoa11_code)
 left join {{ ref('imd_2025') }} as imd_2025 using (lsoa21_code)

@@ -61,5 +61,6 @@ left join free_meal
 qualify row_number() over (
     partition by
         census.person_id, census.school_id, census.delivery_year, census.delivery_term
-    order by census.is_on_roll desc, census.entry_date desc, census.row_number desc
+    order by census.is_on_roll desc, census.entry_date desc, census.delivery_id desc,
+        census.row_number desc
 ) = 1
