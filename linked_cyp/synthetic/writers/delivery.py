@@ -117,7 +117,9 @@ def write_files(landing: Path, sent: Sent, files: Mapping[str, tuple[bytes, int 
     return sum(len(content) for content, _ in files.values())
 
 
-def _write_manifest(folder: Path, sent: Sent, files: Mapping[str, tuple[bytes, int | None]]) -> None:
+def _write_manifest(
+    folder: Path, sent: Sent, files: Mapping[str, tuple[bytes, int | None]]
+) -> None:
     manifest = {
         "supplier": sent.supplier,
         "feed": sent.feed,

@@ -215,7 +215,9 @@ class _Census:
             "sourceid": pl.col("source"),
             "upn": pl.col("upn"),
             "formerupn": pl.col("former_upn"),
-            "uniquelearnernumber": pl.when(group >= 9).then("uln"),
+            "uniquelearnernumber": pl.when(
+                group >= self.world.parameters.education["uln_from_year"]
+            ).then("uln"),
             "surname": pl.col("surname"),
             "forename": pl.col("forename"),
             "middlenames": pl.col("middle_names"),
@@ -305,7 +307,7 @@ class _Census:
             "census_day",
         )
         rows, keys = self._child_table(located, f"addresses{stem}", parent)
-        share = self.world.parameters.education["postal"]["uprn"]
+        share = self.world.parameters.education["uprn"]
         known = pl.Series(self.rng.random(rows.height) < share)
         uprn = 9_900_000_000 + pl.col("postcode_id").cast(pl.Int64) * 200 + pl.col("house")
         house = pl.when(~pl.col("postcode_frozen")).then(pl.col("house").cast(pl.String))
