@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linked_cyp.synthetic.care import Care, household_events
+from linked_cyp.synthetic.care import Care
+from linked_cyp.synthetic.events import household_events
+from linked_cyp.synthetic.households import FOREVER
 from linked_cyp.synthetic.parameters import (
     Parameters,
     Streams,
@@ -23,7 +25,7 @@ from linked_cyp.synthetic.parameters import (
     text,
 )
 from linked_cyp.synthetic.places import Places
-from linked_cyp.synthetic.population import FOREVER, Population
+from linked_cyp.synthetic.population import Population
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from linked_cyp.synthetic.care import Care
@@ -16,7 +17,7 @@ from linked_cyp.synthetic.education import Education
 from linked_cyp.synthetic.errors import observe
 from linked_cyp.synthetic.hospital import Hospital
 from linked_cyp.synthetic.need import Need
-from linked_cyp.synthetic.parameters import Parameters, Streams, text
+from linked_cyp.synthetic.parameters import Parameters, Streams, age_at, text
 from linked_cyp.synthetic.places import Places
 from linked_cyp.synthetic.population import Population
 
@@ -72,6 +73,21 @@ def postcode_on(frame: pl.DataFrame, population: Population, places: Places, day
     return frame.select(
         pl.when("postcode_frozen").then("postcode").otherwise(now).alias("postcode")
     )["postcode"]
+
+
+def recorded_upn(frame: pl.DataFrame, day: int, *, codes: int) -> pl.Series:
+    """The UPN as recorded, or the reason code for having none: UN1 is a child not yet at school.
+
+    ``frame`` holds person_id, birth (true) and upn (as registered); ``codes`` is the highest
+    reason code of the return.
+    """
+    age = age_at(frame["birth"].to_numpy(), day)
+    reasons = np.array([f"UN{2 + int(p) % (codes - 1)}" for p in frame["person_id"]], dtype=object)
+    upn = np.array(frame["upn"].to_list(), dtype=object)
+    young = age < 5
+    blank = np.array([u is None for u in upn], dtype=bool)
+    upn = np.where(young & (blank | (age < 4)), "UN1", np.where(blank, reasons, upn))
+    return text(upn)
 
 
 def _identities(population: Population, education: Education) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from linked_cyp.synthetic.population import FOREVER
+from linked_cyp.synthetic.households import FOREVER
 from linked_cyp.synthetic.world import World
 from linked_cyp.synthetic.writers.delivery import Written
 

@@ -12,15 +12,11 @@ from linked_cyp.synthetic.care import Care, build_care
 from linked_cyp.synthetic.education import Education, build_education
 from linked_cyp.synthetic.errors import wrong_digit
 from linked_cyp.synthetic.hospital import Hospital, build_hospital
+from linked_cyp.synthetic.households import expected_households
 from linked_cyp.synthetic.need import Need, build_need
 from linked_cyp.synthetic.parameters import Parameters, Streams, as_days, day_of, text
 from linked_cyp.synthetic.places import Places, build_places
-from linked_cyp.synthetic.population import (
-    Population,
-    adopt,
-    build_population,
-    expected_households,
-)
+from linked_cyp.synthetic.population import Population, adopt, build_population
 from linked_cyp.synthetic.records import Registrations, register
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from lxml import etree
 
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp.synthetic import Summary, synthesise
@@ -19,9 +19,14 @@ SHARED = PROJECT_ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def contracts() -> dict[str, Contract]:
+    return load_contracts(PROJECT_ROOT / "data_contracts")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, contracts: dict[str, Contract]) -> Path:
     folder = tmp_path_factory.mktemp("synthetic")
-    synthesise(folder, children=1500, seed=5)
+    synthesise(folder, children=1500, seed=5, contracts=contracts)
     return folder
 
 
@@ -37,9 +42,13 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
+    tmp_path: Path, contracts: dict[str, Contract]
+) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        synthesise(tmp_path / name, children=200, local_authorities=2, seed=seed)
+        synthesise(
+            tmp_path / name, children=200, local_authorities=2, seed=seed, contracts=contracts
+        )
     first, second, other = (_digests(tmp_path / name) for name in "abc")
     assert first == second
     assert first != other
@@ -60,8 +69,7 @@ def test_every_feed_is_delivered_where_it_should_be(home: Path) -> None:
     assert not list(landing.rglob("*.parquet"))
 
 
-def test_headers_are_those_of_the_contract(home: Path) -> None:
-    contracts = load_contracts(PROJECT_ROOT / "data_contracts")
+def test_headers_are_those_of_the_contract(home: Path, contracts: dict[str, Contract]) -> None:
     known = {
         (c.physical_name, *c.aliases)
         for table in contracts["ssda903"].tables.values()
@@ -184,13 +192,14 @@ def test_the_cin_census_fits_the_schema_but_for_its_faults(home: Path, year: str
     assert len(check.error_log) == faults.height
 
 
-def test_it_scales_without_surprises(tmp_path: Path) -> None:
+def test_it_scales_without_surprises(tmp_path: Path, contracts: dict[str, Contract]) -> None:
     steps: list[str] = []
     summary = synthesise(
         tmp_path,
         children=3000,
         local_authorities=1,
         years=(2025, 2025),
+        contracts=contracts,
         progress=lambda what, step, of: steps.append(what),
     )
     assert isinstance(summary, Summary)
@@ -200,6 +209,8 @@ def test_it_scales_without_surprises(tmp_path: Path) -> None:
     assert steps[-1] == "truth"
 
 
-def test_there_are_only_so_many_invented_authorities(tmp_path: Path) -> None:
+def test_there_are_only_so_many_invented_authorities(
+    tmp_path: Path, contracts: dict[str, Contract]
+) -> None:
     with pytest.raises(LinkedCypError, match="between 1 and"):
-        synthesise(tmp_path, children=10, local_authorities=40)
+        synthesise(tmp_path, children=10, local_authorities=40, contracts=contracts)

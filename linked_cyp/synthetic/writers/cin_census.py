@@ -14,6 +14,7 @@ import polars as pl
 from linked_cyp.contracts import Contract
 from linked_cyp.synthetic.need import protection_reviews
 from linked_cyp.synthetic.parameters import as_days, date_column, text
+from linked_cyp.synthetic.records import recorded_upn
 from linked_cyp.synthetic.world import World
 from linked_cyp.synthetic.writers.delivery import (
     BAD_DATES,
@@ -23,7 +24,6 @@ from linked_cyp.synthetic.writers.delivery import (
     located,
     write_files,
 )
-from linked_cyp.synthetic.writers.ssda903 import recorded_upn
 
 
 def cin_census(world: World, area: int, year: int) -> Sent:

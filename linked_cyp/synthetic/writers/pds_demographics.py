@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from linked_cyp.synthetic.households import FOREVER
 from linked_cyp.synthetic.parameters import date_column
-from linked_cyp.synthetic.population import FOREVER
 from linked_cyp.synthetic.world import World
 from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.synthetic.parameters import age_at, as_days, birthday, date_column, pick, text
+from linked_cyp.synthetic.records import recorded_upn
 from linked_cyp.synthetic.world import World
 from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style
 
@@ -387,18 +388,3 @@ class _Return:
                 SW_REASON=text(why),
             )
         )
-
-
-def recorded_upn(frame: pl.DataFrame, day: int, *, codes: int) -> pl.Series:
-    """The UPN as recorded, or the reason code for having none: UN1 is a child not yet at school.
-
-    ``frame`` holds person_id, birth (true) and upn (as registered); ``codes`` is the highest
-    reason code of the return.
-    """
-    age = age_at(frame["birth"].to_numpy(), day)
-    reasons = np.array([f"UN{2 + int(p) % (codes - 1)}" for p in frame["person_id"]], dtype=object)
-    upn = np.array(frame["upn"].to_list(), dtype=object)
-    young = age < 5
-    blank = np.array([u is None for u in upn], dtype=bool)
-    upn = np.where(young & (blank | (age < 4)), "UN1", np.where(blank, reasons, upn))
-    return text(upn)

@@ -70,11 +70,17 @@ def spell_table(world: World) -> pl.DataFrame:
     spells = spells.drop("postcode_id", "house").with_columns(
         written_postcode=postcode_on(spells, world.population, world.places, "admitted")
     )
+    # births carry the mother's number; one household's births have one mother
+    homes = spells.filter(pl.col("condition") == "birth")["household_id"].unique().sort()
+    mothers = dict(zip(homes, world.population.spare_nhs_numbers, strict=False))
     size = spells.height
     deleted = rng.random(size) < world.parameters.hospital["deleted"]
     return spells.with_columns(
         key=pl.Series(600_000_001 + np.arange(size) * 7),
         sent_day=pl.col("discharged"),
+        mother=pl.when(pl.col("condition") == "birth").then(
+            pl.col("household_id").replace_strict(mothers, default=None, return_dtype=pl.String)
+        ),
         deleted=pl.Series(deleted),
         struck_day=pl.col("discharged") + pl.Series(rng.integers(20, 200, size)),
         hour=pl.Series(rng.integers(0, 24, size)),
@@ -135,6 +141,10 @@ def _patient(world: World, prefix: str) -> dict[str, pl.Expr]:
             _ethnic_categories(world)
         ),
         f"{prefix}patient.residence.postcode": pl.col("written_postcode"),
+        f"{prefix}patient.mother.nhs_number.value": pl.col("mother"),
+        f"{prefix}patient.mother.postcode": pl.when(pl.col("mother").is_not_null()).then(
+            "written_postcode"
+        ),
         f"{prefix}commissioning.service_agreement.provider": _provider(world, "provider", "code"),
     }
 
