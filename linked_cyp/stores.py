@@ -141,6 +141,8 @@ def open_engine(spill: Path, memory_limit: str | None = None) -> duckdb.DuckDBPy
     # DuckDB writes encrypted files only through OpenSSL, which its signed httpfs extension brings.
     connection.execute(f"LOAD '{_quoted(encryption_extension())}'")
     connection.execute("SET temp_file_encryption = true")
+    # DuckDB draws bars by itself in worker processes, which it takes for interactive sessions.
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 

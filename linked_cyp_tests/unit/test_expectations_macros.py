@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linked_cyp import identifiers
+from linked_cyp.contracts import load_codesets
 from linked_cyp.expectations.macros import create_macros
 
 CON = duckdb.connect()
