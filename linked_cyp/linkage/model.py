@@ -173,25 +173,25 @@ def rule_sql(name: str) -> str:
 def settings(
     *,
     hardened: bool = True,
-    name_agreement: dict[str, dict[str, float]] | None = None,
+    agreement: dict[str, dict[str, float]] | None = None,
     given: Parameters | None = None,
 ) -> dict[str, Any]:
     """Splink settings before training, as the dictionary that Splink reads.
 
     Args:
         hardened: whether the encodings are salted (see :mod:`linked_cyp.linkage.encodings`).
-        name_agreement: u of the name levels from the clear side, by field and level; the
-            fall-back parameters are used where it says nothing.
+        agreement: u by comparison and level, as counted (:mod:`linked_cyp.linkage.chance`) and,
+            for names, from the clear side; the fall-back parameters where it says nothing.
         given: other parameters than those of the file.
     """
     chosen = given or parameters()
-    agreement = name_agreement or {}
+    counted = agreement or {}
     return {
         "link_type": "dedupe_only",
         "unique_id_column_name": "record_id",
         "probability_two_random_records_match": chosen.fallback_prior,
         "comparisons": [
-            _comparison(name, levels, chosen, agreement.get(name, {}))
+            _comparison(name, levels, chosen, counted.get(name, {}))
             for name, levels in comparison_levels(hardened).items()
         ],
         "blocking_rules_to_generate_predictions": [
@@ -218,8 +218,7 @@ def _comparison(
             level["m_probability"] = values.m
             level["u_probability"] = agreement.get(label, values.u)
             level["fix_m_probability"] = values.fixed
-            # Names: from the clear side or the file, never from sampled pairs (parameters.toml).
-            level["fix_u_probability"] = values.fixed or name in ("forename", "surname")
+            level["fix_u_probability"] = True  # counted, never learnt from the pairs of a block
         described.append(level)
     return {
         "output_column_name": name,

@@ -25,13 +25,13 @@ class Parameters:
     link_weight: float
     nameless_margin: float
     strong_weight: float
-    u_pairs: int
+    seed: int
     em_pairs: int
     fewest_pairs: int
     prior_pairs: int
+    chance_pairs: int
     prior_recall: float
     fallback_prior: float
-    seed: int
     levels: dict[str, dict[str, LevelParameters]]
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from linked_cyp.errors import value_free
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.model import NULL_LEVEL, comparison_levels
+from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import (
     COLUMNS,
     DDL,
@@ -89,9 +90,7 @@ def write_person_records(
 _ENCODED = ", ".join(name for name in COLUMNS if name != "record_id")
 
 
-def name_agreement(
-    field: str, frequencies: pl.DataFrame, encoder: Encoder, seed: int = 1
-) -> dict[str, float]:
+def name_agreement(field: str, frequencies: pl.DataFrame, encoder: Encoder) -> dict[str, float]:
     """Share of random pairs of people at each level of a name comparison.
 
     Six aggregate numbers per field, sampled in memory from ``name`` and its ``n`` people; no
@@ -101,7 +100,7 @@ def name_agreement(
     if people["n"].sum() is None or people["n"].sum() < 2:
         return {}
     share = people["n"].to_numpy() / people["n"].sum()
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(parameters().seed)
     left, right = (draw.choice(len(share), SAMPLED_PAIRS, p=share) for _ in range(2))
     compact = per_distinct(people["name"], compact_name)
     heard = per_distinct(people["name"], phonetic).fill_null("").to_physical().to_numpy()

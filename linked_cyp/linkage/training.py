@@ -17,13 +17,14 @@ import duckdb
 
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.linkage import model
+from linked_cyp.linkage.chance import agreement_by_chance, share_of_true_pairs
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.splink_session import linker
 
 MODEL_DDL = """
     model_id BIGINT, created TIMESTAMP, splink_version VARCHAR, seed BIGINT, is_hardened BOOLEAN,
     records BIGINT, data_fingerprint VARCHAR, sessions VARCHAR[], settings VARCHAR,
-    parameters STRUCT(comparison VARCHAR, level VARCHAR, m DOUBLE, u DOUBLE, origin VARCHAR)[]
+    parameters STRUCT(comparison VARCHAR, level VARCHAR, m DOUBLE, u DOUBLE, is_m_learnt BOOLEAN)[]
 """
 _LOWEST = 1e-9  # a level that was never seen is improbable, not impossible
 
@@ -58,26 +59,32 @@ def train(
         return known
     chosen = given or parameters()
     hardened = _is_hardened(con)
-    start = model.settings(hardened=hardened, name_agreement=name_agreement(con), given=chosen)
-    relation = (
-        "(SELECT * FROM linkage.main.person_record WHERE alternative = 0 AND exclusion IS NULL)"
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE training_record AS"
+        " SELECT * FROM linkage.main.person_record WHERE alternative = 0 AND exclusion IS NULL"
     )
+    relation = "temp.training_record"
+    records = con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    true_share = share_of_true_pairs(con, relation, chosen)
+    start = model.settings(
+        hardened=hardened,
+        agreement=agreement_by_chance(con, relation, true_share, chosen) | name_agreement(con),
+        given=chosen,
+    )
+    start["probability_two_random_records_match"] = true_share or chosen.fallback_prior
     counts = _session_pairs(con, relation)
     sessions = [name for name, pairs in counts.items() if pairs >= chosen.fewest_pairs]
-    records = con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
     with linker(con, relation, start, doing="training the linkage model") as splink:
-        if sessions:
-            splink.training.estimate_u_using_random_sampling(
-                max_pairs=min(chosen.u_pairs, records * records),
-                seed=chosen.seed,
-                num_chunks=1,  # so few pairs need no early stopping
-            )
         for name in sessions:
             splink.training.estimate_parameters_using_expectation_maximisation(
                 model.TRAINING_BLOCKS[name], max_pairs=chosen.em_pairs
             )
         trained = splink.misc.save_model_to_json()
-    trained["probability_two_random_records_match"] = _prior(con, relation, chosen)
+    con.execute("DROP TABLE temp.training_record")
+    # In small data a pair is likely to match, but that makes no shared birth date and postcode
+    # better evidence: the prior has a ceiling.
+    prior = min(true_share or chosen.fallback_prior, chosen.fallback_prior)
+    trained["probability_two_random_records_match"] = prior
     pairs = sum(min(counts[name], chosen.em_pairs) for name in sessions)
     parameters_used = complete(trained, start, trust=pairs / (pairs + chosen.prior_pairs))
     check_complete(trained)
@@ -102,7 +109,7 @@ def current_model(con: duckdb.DuckDBPyConnection) -> TrainedModel | None:
 
 
 def complete(trained: dict[str, Any], start: dict[str, Any], trust: float) -> list[dict[str, Any]]:
-    """Settle, in place, every m and u; say where each came from.
+    """Settle, in place, every m and u; list them, with whether m was learnt.
 
     What is fixed or was not learnt keeps its fall-back. A learnt m is drawn towards the fall-back
     (weights ``trust`` and ``1 - trust``): a level that few pairs did not happen to show is rare,
@@ -115,23 +122,20 @@ def complete(trained: dict[str, Any], start: dict[str, Any], trust: float) -> li
         ):
             if level.get("is_null_level"):
                 continue
-            origins = []
-            for kind in ("m_probability", "u_probability"):
-                learnt, assumed = level.get(kind), fallback[kind]
-                usable = isinstance(learnt, int | float) and math.isfinite(learnt) and learnt > 0
-                is_learnt = usable and learnt != assumed and not fallback[f"fix_{kind}"]
-                value = learnt if is_learnt else assumed
-                if is_learnt and kind == "m_probability":
-                    value = trust * learnt + (1 - trust) * assumed
-                level[kind] = min(max(float(value), _LOWEST), 1 - _LOWEST)
-                origins.append("learnt" if is_learnt else "given")
+            learnt, assumed = level.get("m_probability"), fallback["m_probability"]
+            usable = isinstance(learnt, int | float) and math.isfinite(learnt) and learnt > 0
+            is_learnt = usable and learnt != assumed and not fallback["fix_m_probability"]
+            m = trust * learnt + (1 - trust) * assumed if is_learnt else assumed
+            level["m_probability"] = min(max(float(m), _LOWEST), 1 - _LOWEST)
+            u = fallback["u_probability"]  # counted before training, or from the file
+            level["u_probability"] = min(max(float(u), _LOWEST), 1 - _LOWEST)
             used.append(
                 {
                     "comparison": after["output_column_name"],
                     "level": level["label_for_charts"],
                     "m": level["m_probability"],
                     "u": level["u_probability"],
-                    "origin": f"m {origins[0]}, u {origins[1]}",
+                    "is_m_learnt": is_learnt,
                 }
             )
     return used
@@ -178,27 +182,6 @@ def _session_pairs(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, i
             f" FROM {relation} WHERE {known} GROUP BY {columns})"
         ).fetchall()[0][0]
     return counts
-
-
-def _prior(con: duckdb.DuckDBPyConnection, relation: str, chosen: Parameters) -> float:
-    """Probability that two random records match: pairs the safe rules find, over recall.
-
-    Never above the fall-back: among a few hundred records a pair is likely to match, but that
-    does not make a shared birth date and postcode better evidence.
-    """
-    rules = [model.rule_sql(name) for name in model.PRIOR_RULES] + [model.PRIOR_NAMES]
-    union = " UNION ".join(
-        f"SELECT l.record_key, r.record_key FROM {relation} l JOIN {relation} r"
-        f" ON {rule} AND l.record_key < r.record_key"
-        for rule in rules
-    )
-    pairs, records = con.execute(
-        f"SELECT (SELECT count(*) FROM ({union})), (SELECT count(*) FROM {relation})"
-    ).fetchall()[0]
-    possible = records * (records - 1) / 2
-    if not pairs or not possible:
-        return chosen.fallback_prior
-    return min(pairs / chosen.prior_recall / possible, chosen.fallback_prior)
 
 
 def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
 from linked_cyp.linkage import model, training
+from linked_cyp.linkage.chance import agreement_by_chance
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import IDENTITY_SCHEMA, TOKENS, encode, expand
@@ -175,14 +177,46 @@ def test_what_training_leaves_out_keeps_its_fall_back():
     start, trained = model.settings(), model.settings()
     sex = next(c for c in trained["comparisons"] if c["output_column_name"] == "sex")
     sex["comparison_levels"][1]["m_probability"] = 0.9
-    sex["comparison_levels"][1]["u_probability"] = "level not observed in training dataset"
+    sex["comparison_levels"][2]["m_probability"] = "level not observed in training dataset"
     nhs = trained["comparisons"][0]["comparison_levels"][1]
     nhs["m_probability"] = 0.5
     used = {(x["comparison"], x["level"]): x for x in training.complete(trained, start, trust=0.5)}
     assert used["sex", "exact"]["m"] == pytest.approx((0.9 + 0.998) / 2)
     assert used["sex", "exact"]["u"] == 0.5
-    assert used["sex", "exact"]["origin"] == "m learnt, u given"
+    assert used["sex", "exact"]["is_m_learnt"]
+    assert not used["sex", "differ"]["is_m_learnt"]
     assert used["nhs", "exact"]["m"] == 0.998  # fixed, whatever training says
+
+
+def test_chance_agreement_is_counted_from_groups():
+    rows = [
+        CHILD | {"record_key": n, "birth_date": date, "sex": sex, "postcode": postcode}
+        for n, (date, sex, postcode) in enumerate(
+            [
+                (dt.date(2012, 3, 4), 1, "NW10 5AB"),
+                (dt.date(2012, 4, 3), 2, "NW10 5AB"),  # swapped with the first
+                (dt.date(2012, 3, 14), 2, "NW10 5ZZ"),  # two parts with the first
+                (dt.date(2012, 3, 14), None, None),  # the same as the third
+            ]
+        )
+    ]
+    con = duckdb.connect()
+    frame = pl.DataFrame(rows, schema=IDENTITY_SCHEMA)
+    con.register("records", encode(expand(frame), Encoder(KEYS)).to_arrow())
+    counted = replace(parameters(), chance_pairs=0)
+    shares = agreement_by_chance(con, "records", 0.0, counted)
+    date = shares["birth_date"]
+    assert (date["exact"], date["swapped"], date["two_parts"]) == pytest.approx(
+        (1 / 6, 1 / 6, 2 / 6)
+    )
+    assert shares["sex"] == pytest.approx({"exact": 1 / 3, "differ": 2 / 3})
+    place = shares["postcode"]
+    assert (place["exact"], place["sector"]) == pytest.approx((1 / 3, 2 / 3))
+    fewer = agreement_by_chance(con, "records", 0.1, counted)
+    assert fewer["birth_date"]["exact"] < date["exact"]
+    assumed = agreement_by_chance(con, "records", 0.0, parameters())["birth_date"]
+    given = parameters().levels["birth_date"]
+    assert assumed == pytest.approx({level: p.u for level, p in given.items()}, rel=0.7, abs=0.001)
 
 
 def test_name_agreement_counts_random_pairs():
