@@ -103,7 +103,7 @@ def _former_names(spine: pl.DataFrame) -> pl.DataFrame:
     )
     return changed.select(
         pl.col("nhs_number").alias(NUMBER),
-        pl.lit("P").alias("Name Type"),
+        pl.lit("F").alias("Name Type"),
         pl.col("forename").alias("Given Name"),
         pl.col("middle_names").alias("Other Given Names"),
         pl.col("earlier_surname").alias("Family Name"),
