@@ -364,6 +364,9 @@ def _looked_after(world: World) -> None:
     # Ned, born June 2024 and in care from 12 June: the start shows only its month.
     world.add("ssda903__header", new, "Ned", sex_code="M", birth_month=day("2024-06-01"))
     episode("Ned", new, "2024-06-12", "2024-07-12", **{reason: "S", ceased: "E4A"})
+    # Abe's first episode is no start: the period began in a year that was not returned.
+    world.add("ssda903__header", new, "Abe", sex_code="M", birth_month=day("2012-01-01"))
+    episode("Abe", new, "2024-06-25", None, **{reason: "P"})
     # Hal is also looked after by another authority on 31 March 2025.
     episode("Hal", "brent.2025.ssda903.accepted", "2025-02-01", None, **{reason: "S"})
     for child in ("Kim", "Lee", "Meg"):
@@ -471,6 +474,11 @@ def _at_school(world: World) -> None:
     # Xia is in year 12 in autumn 2025: her summer term was year 11's and does not count.
     pupil("Xia", spring, "2009-02-01", 100, {"I": 5})
     pupil("Xia", next_autumn, "2009-02-01", 100, {"I": 90}, national_curriculum_year_code="12")
+    # In 2014/15 the threshold was 15 %: 14 of 100 falls short of it, and 15 does not.
+    long_ago = world.deliver("school_census", "acton", "2015-spring", 2015)
+    census_of[long_ago] = 5
+    pupil("Lou", long_ago, "2005-05-01", 100, {"I": 14})
+    pupil("Moe", long_ago, "2005-05-01", 100, {"I": 15})
     # Yan and Zoe share a row key in one return: nobody knows whose sessions these are.
     for child in ("Yan", "Zoe"):
         world.add(
@@ -601,6 +609,9 @@ def _in_hospital(world: World) -> None:
             provider_code="RXX",
             provider_spell_number=55,
         )
+    # Abe is in hospital before and after the first day of care that was returned.
+    admit("Abe", june, 11, "21", "2024-06-10", "2024-06-11")
+    admit("Abe", july, 12, "21", "2024-07-05", "2024-07-06")
     # Withheld identity belongs to nobody.
     admit("Nobody", june, 8, "21", "2024-06-20", None, withheld_identity_reason_code="01")
     # Ned is born on 9 June 2024 and stays two nights, and is back on 20 June: months only.

@@ -221,6 +221,12 @@ def test_absence_is_one_term_in_arrears_and_a_tenth_is_persistent(ask: Ask) -> N
     assert ask(ABSENCE, "Quin") == [(2025, 400, 39, 0, False, False, 1, 1)]
 
 
+def test_persistent_absence_was_15_percent_before_2015_16(ask: Ask) -> None:
+    sql = "SELECT is_persistently_absent FROM curated.absence_year WHERE person_id = $child"
+    assert ask(sql, "Lou") == [(False,)]
+    assert ask(sql, "Moe") == [(True,)]
+
+
 def test_absence_sums_dual_registration_and_half_is_severe(ask: Ask) -> None:
     assert ask(ABSENCE, "Pat") == [(2025, 120, 0, 60, True, True, 1, 2)]
 
@@ -340,6 +346,7 @@ def test_cohort_of_admissions_of_looked_after_children(ask: Ask) -> None:
              FROM cohort.looked_after_hospital_admission WHERE person_id = $child ORDER BY 1"""
     assert ask(sql, "Jon") == [(1, True, 1, False), (2, False, None, False)]
     assert ask(sql, "Ned") == [(1, None, None, None), (2, None, None, None)]
+    assert ask(sql, "Abe") == [(1, None, None, None), (2, True, 1, False)]
     assert ask(sql, "Ada") == [], "never looked after: a header without an episode"
 
 

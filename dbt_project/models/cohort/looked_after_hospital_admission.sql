@@ -19,7 +19,10 @@ with in_care as (
 ),
 
 ever_looked_after as (
-    select person_id, min(period_start_date) as first_looked_after_date
+    select
+        person_id,
+        min(period_start_date) as first_looked_after_date,
+        arg_min(is_start_reported, period_start_date) as is_first_start_known
     from {{ ref('looked_after_period_of_care') }}
     where not is_short_break
     group by person_id
@@ -35,13 +38,22 @@ select
     admission.is_emergency,
     admission.is_birth,
     admission.primary_icd10_code,
-    case when not admission.is_date_coarsened then in_care.person_id is not null end
+    case when known.is_timing_known then in_care.person_id is not null end
         as is_during_period_of_care,
     in_care.period_of_care_number,
     case
-        when not admission.is_date_coarsened
+        when known.is_timing_known
             then admission.admission_date < ever_looked_after.first_looked_after_date
     end as is_before_first_care
 from {{ ref('hospital_admission') }} as admission
 inner join ever_looked_after using (person_id)
 left join in_care using (person_id, admission_number)
+-- A coarsened date cannot be placed, nor one before a period whose beginning was not returned.
+cross join lateral (
+    select
+        not admission.is_date_coarsened
+        and (
+            ever_looked_after.is_first_start_known
+            or admission.admission_date >= ever_looked_after.first_looked_after_date
+        ) as is_timing_known
+) as known

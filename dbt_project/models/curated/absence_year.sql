@@ -8,7 +8,11 @@ select
     cast(authorised + unauthorised as integer) as absence_sessions,
     (authorised + unauthorised) / possible::double as absence_rate,
     -- in whole sessions, so that exactly a tenth is a tenth
-    10 * (authorised + unauthorised) >= possible as is_persistently_absent,
+    100 * (authorised + unauthorised) >= possible * case
+        when academic_year >= 2016 then 10
+        when academic_year >= 2011 then 15
+        else 20
+    end as is_persistently_absent,
     2 * (authorised + unauthorised) >= possible as is_severely_absent,
     cast(term_count as integer) as term_count,
     cast(school_count as integer) as school_count
