@@ -59,8 +59,10 @@ def forename_levels(hardened: bool) -> Levels:
         "sound": f"{_equal('forename_sound_birth_date')} OR {_equal('forename_sound_postcode')}",
         "dice_60": dice("forename", 60, hardened),
         "dice_45": dice("forename", 45, hardened),
-        # Another first name, same surname and birth date: a twin until an identifier says no.
-        "twin": f"{_equal('birth_date')} AND {_equal('surname_birth_date')}",
+        # Another first name, same birth date, same surname (misspelt or not): a twin until an
+        # identifier says no.
+        "twin": f"{_equal('surname_birth_date')} OR {_equal('surname_sound_birth_date')}"
+        f" OR ({_equal('birth_date')} AND {dice('surname', 80, hardened)})",
         "differ": "ELSE",
     }
 

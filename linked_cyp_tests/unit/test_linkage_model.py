@@ -65,6 +65,7 @@ def test_a_copy_agrees_everywhere():
         ({"forename": "KATHERINE ANN"}, {"forename": "dice_80"}),
         ({"forename": "CATHERINE"}, {"forename": "sound"}),
         ({"forename": "MOHAMMED"}, {"forename": "twin", "surname": "exact"}),
+        ({"forename": "MOHAMMED", "surname": "OKONJO SMITHS"}, {"forename": "twin"}),
         ({"forename": "MOHAMMED", "surname": "PATEL"}, {"forename": "differ", "surname": "differ"}),
         ({"surname": "SMITH"}, {"surname": "part"}),
         ({"surname": "OKONJO"}, {"surname": "part"}),
