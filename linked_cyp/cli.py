@@ -6,10 +6,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -25,10 +25,6 @@ from rich.table import Table
 
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import Settings
-
-if TYPE_CHECKING:
-    from linked_cyp.contracts import Contract
-    from linked_cyp.landing import LandedDelivery
 
 app = typer.Typer(
     name="linked-cyp",
@@ -184,11 +180,9 @@ def withdraw(
     settings = Settings.from_environment()
     _needs_key(settings)
     with Stores(settings).connect(identifiable="rw") as connection:
-        before = set(deliveries.current_deliveries(connection))
-        deliveries.withdraw(connection, delivery, reason)
-        again = set(deliveries.current_deliveries(connection)) - before
+        earlier = deliveries.withdraw(connection, delivery, reason)
     console.print(f"Withdrawn: {delivery}", highlight=False)
-    for earlier in sorted(again):
+    if earlier:
         console.print(f"An earlier delivery of that period counts again: {earlier}")
     if rebuild:
         _run_job(settings, "rebuild_after_withdrawal", "Erasing and rebuilding")
@@ -208,11 +202,11 @@ def status() -> None:
     with Stores(settings).connect(identifiable="ro") as connection:
         for row in deliveries.ledger_rows(connection):
             table.add_row(
-                row["delivery_id"],
-                row["feed"],
-                row["status"],
-                *(f"{row[f'rows_{part}']:,}" for part in ("received", "accepted", "quarantined")),
-                row["reason"] or "",
+                row.delivery_id,
+                row.feed,
+                row.status,
+                *(f"{n:,}" for n in (row.received, row.accepted, row.quarantined)),
+                row.reason or "",
             )
     console.print(table)
     for project in projects(settings.contracts / "projects"):
@@ -281,8 +275,8 @@ def _synthesise(settings: Settings, children: int, local_authorities: int, seed:
             progress=step,
         )
     console.print(
-        f"{summary.deliveries} deliveries from {local_authorities} local authorities and the NHS "
-        f"are in {_shown(settings.landing)}",
+        f"{summary.deliveries.height} deliveries ({summary.rows:,} rows) from "
+        f"{local_authorities} local authorities and the NHS are in {_shown(settings.landing)}",
         highlight=False,
     )
 
@@ -297,7 +291,7 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     contracts = load_contracts(settings.contracts)
     stores = Stores(settings)
     with console.status("Looking at the landing folder"):
-        landed = _landed(settings, contracts, folder)
+        landed = deliveries.discover(settings.landing, contracts, folder, _tell)
         with stores.connect(identifiable="rw") as connection:
             new = deliveries.not_yet_known(connection, landed)
     if not new:
@@ -316,9 +310,9 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
         errors.print(f"[red]not accepted:[/red] {delivery_id}: {reason}", highlight=False)
     with stores.connect(identifiable="ro") as connection:
         ids = {delivery.delivery_id for delivery in new}
-        rows = [row for row in deliveries.ledger_rows(connection) if row["delivery_id"] in ids]
+        rows = [row for row in deliveries.ledger_rows(connection) if row.delivery_id in ids]
     received, accepted, quarantined = (
-        sum(row[f"rows_{part}"] for row in rows) for part in ("received", "accepted", "quarantined")
+        sum(getattr(row, part) for row in rows) for part in ("received", "accepted", "quarantined")
     )
     console.print(
         f"{len(new) - len(rejected)} of {len(new)} deliveries accepted: {received:,} rows "
@@ -328,23 +322,8 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     return not rejected
 
 
-def _landed(
-    settings: Settings, contracts: Mapping[str, Contract], folder: Path | None
-) -> list[LandedDelivery]:
-    """One delivery's folder, or every one in landing that a contract answers to."""
-    from linked_cyp import landing
-
-    folders = [folder.absolute()] if folder else list(landing.delivery_folders(settings.landing))
-    found = []
-    for place in folders:
-        contract = contracts.get(place.parent.name)
-        if contract is None:
-            raise LinkedCypError(
-                f"{place}: no contract is named {place.parent.name}; a delivery lies in "
-                "landing/<supplier>/<feed>/<period>"
-            )
-        found.append(landing.identify(place, contract))
-    return found
+def _tell(folder: Path, problem: str) -> None:
+    errors.print(f"[yellow]passed over:[/yellow] {_shown(folder)}: {problem}", highlight=False)
 
 
 def _run_job(settings: Settings, job: str, doing: str) -> None:
@@ -365,8 +344,8 @@ def _needs_key(settings: Settings) -> None:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[str, float], None]]:
-    """A bar driven by (what is being done, share done)."""
+def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar driven by (what is being done, steps done, steps in all)."""
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -376,11 +355,11 @@ def _progress(title: str) -> Iterator[Callable[[str, float], None]]:
     ) as progress:
         task = progress.add_task(title, total=1.0)
 
-        def step(doing: str, share: float) -> None:
-            progress.update(task, description=f"{title}: {doing}", completed=share)
+        def step(doing: str, done: int, steps: int) -> None:
+            progress.update(task, description=f"{title}: {doing}", completed=done, total=steps)
 
         yield step
-        progress.update(task, description=title, completed=1.0)
+        progress.update(task, description=title, completed=1, total=1)
 
 
 @contextmanager

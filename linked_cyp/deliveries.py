@@ -38,8 +38,6 @@ from linked_cyp.ledger import (
     not_yet_known,
     outcome,
     prepare,
-    totals,
-    unknown,
     withdraw,
 )
 from linked_cyp.readers import SourceFile, Staged, stage_delivery
@@ -63,8 +61,6 @@ __all__ = [
     "ledger_rows",
     "not_yet_known",
     "outcome",
-    "totals",
-    "unknown",
     "withdraw",
 ]
 

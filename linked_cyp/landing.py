@@ -131,6 +131,11 @@ def folders(landing: Path) -> Iterator[Path]:
             yield folder
 
 
+def newest(folder: Path) -> float:
+    """When the folder or a file of it last changed, as a timestamp."""
+    return max(path.stat().st_mtime for path in [folder, *data_files(folder)])
+
+
 def folder_signature(folder: Path) -> str:
     """Changes when any file of the folder does; costs no reading (for a sensor's cursor)."""
     digest = hashlib.sha256()

@@ -175,25 +175,6 @@ def ledger_rows(con: duckdb.DuckDBPyConnection, feed: str | None = None) -> list
     return [LedgerRow(*row) for row in rows]
 
 
-def totals(con: duckdb.DuckDBPyConnection) -> TableCounts:
-    """Rows of all deliveries ever read, superseded and withdrawn ones too."""
-    rows = ledger_rows(con)
-    return TableCounts(
-        sum(r.received for r in rows),
-        sum(r.accepted for r in rows),
-        sum(r.quarantined for r in rows),
-        sum(r.cells_blanked for r in rows),
-    )
-
-
-def unknown(
-    con: duckdb.DuckDBPyConnection, landed: Iterable[LandedDelivery]
-) -> list[LandedDelivery]:
-    """Those of the landed deliveries whose content the ledger has not seen, once each."""
-    known = {row.delivery_id for row in ledger_rows(con)}
-    return [d for d in {d.delivery_id: d for d in landed}.values() if d.delivery_id not in known]
-
-
 def current_deliveries(con: duckdb.DuckDBPyConnection, feed: str | None = None) -> list[str]:
     """The deliveries that count now: accepted, not superseded, not withdrawn."""
     rows = con.execute(

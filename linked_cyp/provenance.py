@@ -9,7 +9,7 @@ from typing import Protocol
 
 import duckdb
 
-from linked_cyp.errors import value_free
+from linked_cyp.errors import LinkedCypError, value_free
 
 
 class Outcome(Protocol):
@@ -92,8 +92,18 @@ def forget(connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str
 def failed(
     connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str | None = None
 ) -> list[str]:
-    """Names of failed error-severity checks, ``asset: check``, of one delivery or of everything."""
-    ensure(connection, catalog)
+    """Names of failed error-severity checks, ``asset: check``, of one delivery or of everything.
+
+    Raises:
+        LinkedCypError: no check was ever recorded there: nothing unchecked goes further.
+    """
+    recorded = connection.execute(
+        """SELECT 1 FROM duckdb_tables() WHERE database_name = ?
+           AND schema_name = 'provenance' AND table_name = 'check_result'""",
+        [catalog],
+    ).fetchall()
+    if not recorded:
+        raise LinkedCypError(f"no check has been recorded in the {catalog} store")
     condition = "" if delivery_id is None else "AND delivery_id = ?"
     rows = connection.execute(
         f"""SELECT DISTINCT asset || ': ' || check_name FROM {catalog}.provenance.check_result

@@ -59,18 +59,18 @@ def automation() -> dg.Definitions:
         seen: dict[str, str] = json.loads(context.cursor or "{}")
         present: dict[str, str] = {}
         requests, added = [], []
-        for folder in landing.delivery_folders(settings.landing):
+        for folder in landing.folders(settings.landing):
             place = str(folder.relative_to(settings.landing))
-            contract = contracts.get(folder.parent.name)
-            if contract is None:
-                context.log.warning("landing: a folder is named for a feed without a contract")
-                continue
             if time.time() - landing.newest(folder) < SETTLED_SECONDS:
                 continue  # still being copied
             present[place] = landing.folder_signature(folder)
             if seen.get(place) == present[place]:
                 continue
-            landed = landing.identify(folder, contract)
+            try:
+                landed = landing.identify(folder, settings.landing, contracts)
+            except landing.Unidentified as problem:
+                context.log.warning(f"landing: a folder was passed over: {problem}")
+                continue
             added.append(partitions(landed.feed).build_add_request([landed.delivery_id]))
             requests.append(
                 dg.RunRequest(

@@ -30,6 +30,18 @@ class PooledSqliteEventLog(ConsolidatedSqliteEventLogStorage):
 
         return engine
 
+    def has_table(self, table_name: str) -> bool:
+        """Asked for every check; a table that is there stays there."""
+        if table_name not in self._tables_seen:
+            if not super().has_table(table_name):
+                return False
+            self._tables_seen.add(table_name)
+        return True
+
+    @cached_property
+    def _tables_seen(self) -> set[str]:
+        return set()
+
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
         with self._engine.connect() as connection, connection.begin():

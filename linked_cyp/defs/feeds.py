@@ -122,7 +122,7 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
             value_free(f"ingesting a delivery of {contract.feed}"),
             stores.connect(identifiable="rw") as connection,
         ):
-            landed = landing.find(settings.landing, contract, delivery_id)
+            landed = landing.find(settings.landing, {contract.feed: contract}, delivery_id)
             outcome = deliveries.ingest(connection, contract, landed or delivery_id, settings.work)
             facts = {
                 "status": outcome.status,

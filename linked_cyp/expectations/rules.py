@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
-from linked_cyp.contracts import Column, OutputColumn, Table, in_force
+from linked_cyp.contracts import Column, Table, in_force
 from linked_cyp.expectations.dialect import quote_name
 
 Severity = Literal["error", "warn"]
@@ -21,7 +21,7 @@ KINDS = (
     "in_set",  # columns: one; values
     "between",  # columns: one; minimum and maximum, either may be None, both inclusive
     "matches",  # columns: one; pattern, searched for and not anchored
-    "satisfies",  # columns: one; predicate, a macro of `macros`
+    "satisfies",  # columns: one or more; predicate, a macro of `macros` that each must satisfy
     "unique",  # columns: one or more; rows with a null in any of them are not compared
     "columns_equal",  # columns: all of the relation's, in any order
     "types_equal",  # columns; types, the DuckDB type of each
@@ -197,12 +197,26 @@ def pseudonymised_rules(table: Table, rows: int | None = None) -> list[Rule]:
     if table.person_key:
         keys["record_key"] = "BIGINT"
     rules = [*_structure(keys | {o.name: o.sql_type for o in outputs})]
-    rules += [not_null(name) for name in ROW_KEYS]
     rules.append(unique(tuple(ROW_KEYS), name="row__unique"))
     if table.person_key:
         rules.append(not_null("record_key", "warn"))
+    rules += _nowhere(
+        "text__no_identifier",
+        [o.name for o in outputs if o.sql_type == "VARCHAR"],
+        "linked_cyp_holds_no_identifier",
+        "No text holds an NHS number, a unique pupil number or a postcode",
+    )
+    rules += _nowhere(
+        "months__first_of_month",
+        [o.name for o in outputs if o.treatment == "coarsen_month"],
+        "linked_cyp_is_first_of_month",
+        "Dates made months are the first day of one",
+    )
     for output in outputs:
-        rules += _output_rules(output)
+        if output.treatment == "coarsen_year":
+            rules.append(between(output.name, 1900, 2100))
+        if output.name.endswith(("lsoa11_code", "lsoa21_code")):
+            rules.append(matches(output.name, _AREA_CODE))
     kept = {o.name for o in outputs if o.treatment in ("keep", "token")}
     rules += [r for r in references(table) if set(r.columns) <= kept and _joins(r, kept)]
     if rows is not None:
@@ -266,29 +280,12 @@ def _column_rules(column: Column, latest: date) -> Iterator[Rule]:
         yield between(column.name, minimum, maximum)
 
 
-def _output_rules(output: OutputColumn) -> Iterator[Rule]:
-    name = output.name
-    if output.sql_type == "VARCHAR":
-        yield Rule(
-            f"{name}__no_identifier",
-            "satisfies",
-            (name,),
-            {"predicate": "linked_cyp_holds_no_identifier"},
-            description=f"No {name} holds an NHS number, a unique pupil number or a postcode.",
-        )
-    match output.treatment:
-        case "coarsen_month":
-            yield Rule(
-                f"{name}__first_of_month",
-                "satisfies",
-                (name,),
-                {"predicate": "linked_cyp_is_first_of_month"},
-                description=f"{name} is always the first day of a month.",
-            )
-        case "coarsen_year":
-            yield between(name, 1900, 2100)
-        case "coarsen_lsoa" if not name.endswith("la_code"):
-            yield matches(name, _AREA_CODE)
+def _nowhere(name: str, columns: Sequence[str], predicate: str, text: str) -> Iterator[Rule]:
+    """One rule over several columns: no row breaks the predicate in any of them."""
+    if columns:
+        given = {"predicate": predicate}
+        about = f"{text}: {', '.join(columns)}."
+        yield Rule(name, "satisfies", tuple(columns), given, description=about)
 
 
 def _joins(rule: Rule, kept: set[str]) -> bool:

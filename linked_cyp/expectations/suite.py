@@ -177,13 +177,13 @@ def _expectation(rule: Rule, target: _Target) -> tuple[str, dict[str, Any]]:
             return "expect_counted_between", column | bounds
         case "matches":
             return "expect_counted_regex", column | {"regex": given["pattern"]}
-        case "satisfies":
+        case "satisfies" if len(rule.columns) == 1:
             return "expect_counted_satisfy", column | {"predicate": given["predicate"]}
         case "columns_equal":
             return "expect_table_columns_to_match_set", {"column_set": list(rule.columns)}
         case "row_count":
             return "expect_table_row_count_to_equal", {"value": given["rows"]}
-        case "unique" | "types_equal" | "zero_rows" | "exists_in":
+        case "unique" | "types_equal" | "zero_rows" | "exists_in" | "satisfies":
             return "expect_no_breaches", {"query": _breaches(rule, target)}
     raise LinkedCypError(f"{rule.name}: there is no kind of rule called {rule.kind}")
 
@@ -212,6 +212,9 @@ def _breaches(rule: Rule, target: _Target) -> str:
             )
         case "exists_in":
             return _dangling(rule, target)
+        case "satisfies":
+            broken = (f"NOT {given['predicate']}({quote_name(c)})" for c in rule.columns)
+            return f"SELECT count(*) FROM {batch} WHERE {' OR '.join(broken)}"
     schema = quote_relation(target.relation.rpartition(".")[0] or "temp.main")
     sql = given["sql"].replace("{batch}", batch).replace("{schema}", schema)
     return f"SELECT count(*) FROM ({sql})"
