@@ -130,6 +130,14 @@ def test_codes_are_not_taken_for_identifiers(text: str):
     assert answers("holds_no_identifier", [text]) == [True]
 
 
+def test_no_code_of_any_codeset_is_taken_for_an_identifier():
+    codesets = load_codesets(Path(__file__).parents[2] / "data_contracts" / "codesets")
+    codes = sorted({code for codeset in codesets.values() for code in codeset.values})
+    assert len(codes) > 500
+    verdicts = answers("holds_no_identifier", codes)
+    assert [c for c, free in zip(codes, verdicts, strict=True) if not free] == []
+
+
 @settings(max_examples=20, deadline=None)
 @given(before=st.text("abc ,;/=", max_size=8), after=st.text("xyz .,;/", max_size=8), number=digits)
 def test_a_valid_number_cannot_hide_in_text(before: str, after: str, number: str):
