@@ -30,10 +30,13 @@ import duckdb
 import polars as pl
 
 DEPTH = 3
+BATCH = 50_000_000
 LARGEST = 200_000_000
 SHORTEST_NEEDLE = 6
 _HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s", "sha3_256")
 _RUN = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
+_BETWEEN = "\0"
+_PERCENT = re.compile(r"(?:[A-Za-z0-9._~+-]|%[0-9A-Fa-f]{2}){6,}")
 _PLAIN = re.compile(r"[^0-9a-z]+")
 _SYSTEM_SCHEMAS = "('information_schema', 'pg_catalog')"
 
@@ -49,7 +52,7 @@ class Hit:
 
 
 class Finder:
-    """Searches text and bytes for needles in many forms at once (Aho-Corasick, so in one pass).
+    """Searches texts for needles in many forms at once (Aho-Corasick, so in one pass).
 
     Args:
         needles: label to value (or values). Values need at least six letters or digits, or they
@@ -60,51 +63,71 @@ class Finder:
     """
 
     def __init__(self, needles: Mapping[str, str | Iterable[str]]) -> None:
-        self._forms: list[tuple[str, str, str, bool]] = []
-        self._plain: list[tuple[str, str]] = []
+        # Pattern in ASCII lower case → (label, form, pattern, whether letter case must match).
+        self._forms: dict[bytes, set[tuple[str, str, str, bool]]] = {}
+        self._plain: dict[bytes, set[tuple[str, str, str, bool]]] = {}
         for label, values in needles.items():
             for value in [values] if isinstance(values, str) else values:
                 self._add(label, value)
         if not self._forms:
             raise ValueError("there is nothing to look for")
-        self._patterns = sorted({form for _, _, form, _ in self._forms})
-        self._plain_patterns = sorted({plain for _, plain in self._plain})
 
     def _add(self, label: str, value: str) -> None:
         plain = _PLAIN.sub("", value.casefold())
         if len(plain) < SHORTEST_NEEDLE:
             raise ValueError(f"{label} is too short to search for")
-        self._plain += [(label, plain), (label, plain[::-1])]
-        spellings = {value, value.upper(), value.lower(), value.title(), plain, plain.upper()}
-        for name, form, exact in _forms(spellings):
-            self._forms.append((label, name, form, exact))
+        for text in (plain, plain[::-1]):
+            form = (label, "letters and digits", text, False)
+            self._plain.setdefault(text.encode(), set()).add(form)
+        for name, form, exact in _forms({value, value.upper(), value.lower(), value.title()}):
+            self._forms.setdefault(form.encode().lower(), set()).add((label, name, form, exact))
 
-    def in_texts(self, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Labels and forms found in any of these texts, decoded to a small depth."""
-        layer = list({t for t in texts if t})
+    def search(self, texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+        """Place, label and form of every needle in these (place, text) pairs, decoded to a depth.
+
+        Texts are taken in batches: building the automaton costs more than running it.
+        """
+        batch: dict[str, set[str]] = {}
+        size = 0
+        for place, text in texts:
+            if text not in batch:
+                size += len(text)
+            batch.setdefault(text, set()).add(place)
+            if size > BATCH:
+                yield from self._search_layers(batch)
+                batch, size = {}, 0
+        yield from self._search_layers(batch)
+
+    def _search_layers(self, layer: dict[str, set[str]]) -> Iterator[tuple[str, str, str]]:
         for _ in range(DEPTH):
             if not layer:
                 return
-            yield from self._search(layer)
-            layer = list({inner for text in layer for inner in _inside(text)})
+            texts = list(layer)
+            series = pl.Series(texts, dtype=pl.String)
+            plain = series.str.to_lowercase().str.replace_all(r"[^0-9a-z]+", "")
+            for forms, searched in ((self._forms, series), (self._plain, plain)):
+                for position, label, form in _matches(forms, searched):
+                    for place in layer[texts[position]]:
+                        yield place, label, form
+            inner: dict[str, set[str]] = {}
+            for text, places in layer.items():
+                for found in _inside(text):
+                    inner.setdefault(found, set()).update(places)
+            layer = inner
 
-    def in_bytes(self, content: bytes) -> Iterator[tuple[str, str]]:
-        """As :meth:`in_texts`, for bytes of any encoding."""
-        yield from self.in_texts(_readings(content))
 
-    def _search(self, texts: list[str]) -> Iterator[tuple[str, str]]:
-        series = pl.Series(texts, dtype=pl.String)
-        found = series.str.contains_any(self._patterns, ascii_case_insensitive=True)
-        for text in series.filter(found):
-            folded = text.casefold()
-            for label, name, form, exact in self._forms:
-                if form in text if exact else form.casefold() in folded:
-                    yield label, name
-        plain = series.str.to_lowercase().str.replace_all(r"[^0-9a-z]+", "")
-        for text in plain.filter(plain.str.contains_any(self._plain_patterns)):
-            for label, needle in self._plain:
-                if needle in text:
-                    yield label, "letters and digits"
+def _matches(
+    forms: Mapping[bytes, set[tuple[str, str, str, bool]]], texts: pl.Series
+) -> Iterator[tuple[int, str, str]]:
+    """Position of the text, label and form of each match."""
+    patterns = [pattern.decode() for pattern in forms]
+    found = texts.str.extract_many(patterns, ascii_case_insensitive=True, overlapping=True)
+    hits = pl.DataFrame({"found": found}).with_row_index().filter(pl.col("found").list.len() > 0)
+    for position, matched in hits.iter_rows():
+        for text in set(matched):
+            for label, form, wanted, exact in forms[text.encode().lower()]:
+                if not exact or text == wanted:
+                    yield position, label, form
 
 
 def scan(
@@ -118,16 +141,11 @@ def scan(
     Args:
         root: hits give paths relative to this folder when set.
     """
-    finder = Finder(needles)
-    hits: set[Hit] = set()
-    for file in sorted({f for path in paths for f in _files(Path(path))}):
-        shown = str(file.relative_to(root)) if root else file.name
-        hits |= {
-            Hit(label, shown, "file name", form) for label, form in finder.in_texts([str(file)])
-        }
-        for place, label, form in _scan_file(file, finder):
-            hits.add(Hit(label, shown, place, form))
-    return sorted(hits)
+    files = sorted({file for path in paths for file in _files(Path(path))})
+    found = Finder(needles).search(_texts_of_files(files, root))
+    return sorted(
+        {Hit(label, *place.split(_BETWEEN, 1), form=form) for place, label, form in found}
+    )
 
 
 def scan_catalog(
@@ -136,7 +154,7 @@ def scan_catalog(
     needles: Mapping[str, str | Iterable[str]],
 ) -> list[Hit]:
     """The same search inside one attached catalog: the positive control for encrypted stores."""
-    found = _scan_catalog(connection, catalog, Finder(needles))
+    found = Finder(needles).search(_texts_of_catalog(connection, catalog))
     return sorted({Hit(label, catalog, place, form) for place, label, form in found})
 
 
@@ -150,42 +168,51 @@ def _files(path: Path) -> Iterator[Path]:
             yield from _files(inner)
 
 
-Found = Iterator[tuple[str, str, str]]
+Texts = Iterator[tuple[str, str]]
 
 
-def _scan_file(file: Path, finder: Finder) -> Found:
+def _texts_of_files(files: Iterable[Path], root: Path | None) -> Texts:
+    for file in files:
+        shown = str(file.relative_to(root)) if root else file.name
+        yield f"{shown}{_BETWEEN}file name", str(file)
+        for place, text in _texts_of_file(file):
+            yield f"{shown}{_BETWEEN}{place}", text
+
+
+def _texts_of_file(file: Path) -> Texts:
+    """Everything a file can be read as: (place in the file, text)."""
     size = file.stat().st_size
     if size > LARGEST:
         raise ValueError(f"{file.name} is too large to search: {size} bytes")
     content = file.read_bytes()
-    for label, form in finder.in_bytes(content):
-        yield "bytes", label, form
+    for text in _readings(content):
+        yield "bytes", text
     if content[8:12] == b"DUCK":
-        yield from _scan_duckdb(file, finder)
+        yield from _texts_of_duckdb(file)
     elif content.startswith(b"SQLite format 3\0"):
-        yield from _scan_sqlite(file, finder)
+        yield from _texts_of_sqlite(file)
     elif content.startswith(b"PAR1"):
-        yield from _scan_parquet(file, finder)
+        yield from _texts_of_parquet(file)
 
 
-def _scan_duckdb(file: Path, finder: Finder) -> Found:
+def _texts_of_duckdb(file: Path) -> Texts:
     with duckdb.connect(":memory:") as connection:
         name = str(file).replace("'", "''")
         try:
             connection.execute(f"ATTACH '{name}' AS scanned (READ_ONLY)")
         except duckdb.Error:
             return  # encrypted: only its bytes can be searched from outside
-        yield from _scan_catalog(connection, "scanned", finder)
+        yield from _texts_of_catalog(connection, "scanned")
 
 
-def _scan_catalog(connection: duckdb.DuckDBPyConnection, catalog: str, finder: Finder) -> Found:
-    for view in ("schemas", "tables", "views", "columns", "types", "constraints", "indexes"):
+def _texts_of_catalog(connection: duckdb.DuckDBPyConnection, catalog: str) -> Texts:
+    for kind in ("schemas", "tables", "views", "columns", "types", "constraints", "indexes"):
         rows = connection.execute(
-            f"SELECT * FROM duckdb_{view}() WHERE database_name = ?", [catalog]
+            f"SELECT * FROM duckdb_{kind}() WHERE database_name = ?", [catalog]
         ).fetchall()
-        texts = [str(value) for row in rows for value in row if value is not None]
-        for label, form in finder.in_texts(texts):
-            yield f"definitions of {view}", label, form
+        for row in rows:
+            for value in row:
+                yield from _texts_of_value(f"definitions of {kind}", value)
     relations = connection.execute(
         "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns"
         f" WHERE table_catalog = ? AND table_schema NOT IN {_SYSTEM_SCHEMAS} ORDER BY ALL",
@@ -197,51 +224,42 @@ def _scan_catalog(connection: duckdb.DuckDBPyConnection, catalog: str, finder: F
         shown = f'"{column}"' if kind == "BLOB" else f'CAST("{column}" AS VARCHAR)'
         cursor = connection.cursor()
         cursor.execute(f'SELECT DISTINCT {shown} FROM {relation} WHERE "{column}" IS NOT NULL')
-        while values := [row[0] for row in cursor.fetchmany(100_000)]:
-            for label, form in _in_values(values, finder):
-                yield f"{schema}.{table}.{column}", label, form
+        while rows := cursor.fetchmany(100_000):
+            for (value,) in rows:
+                yield from _texts_of_value(f"{schema}.{table}.{column}", value)
 
 
-def _scan_sqlite(file: Path, finder: Finder) -> Found:
+def _texts_of_sqlite(file: Path) -> Texts:
     address = f"file:{urllib.parse.quote(str(file))}?mode=ro"
     connection = sqlite3.connect(address, uri=True)
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
-        tables = [r[0] for r in connection.execute("SELECT name FROM sqlite_master")]
-        for label, form in _in_values(
-            [r[0] for r in connection.execute("SELECT sql FROM sqlite_master") if r[0]], finder
-        ):
-            yield "definitions", label, form
+        made = connection.execute("SELECT name, type FROM sqlite_master").fetchall()
+        tables = [name for name, kind in made if kind in ("table", "view")]
         for table in ["sqlite_master", *tables]:
             quoted = '"' + table.replace('"', '""') + '"'
-            try:
-                cursor = connection.execute(f"SELECT * FROM {quoted}")
-            except sqlite3.OperationalError:
-                continue  # an index
+            cursor = connection.execute(f"SELECT * FROM {quoted}")
             names = [d[0] for d in cursor.description]
-            while rows := cursor.fetchmany(20_000):
-                for position, name in enumerate(names):
-                    values = [row[position] for row in rows if row[position] is not None]
-                    for label, form in _in_values(values, finder):
-                        yield f"{table}.{name}", label, form
+            for row in cursor:
+                for name, value in zip(names, row, strict=True):
+                    yield from _texts_of_value(f"{table}.{name}", value)
     finally:
         connection.close()
 
 
-def _scan_parquet(file: Path, finder: Finder) -> Found:
+def _texts_of_parquet(file: Path) -> Texts:
     frame = pl.read_parquet(file)
     for name in frame.columns:
-        values = [v for v in frame[name].unique().to_list() if v is not None]
-        for label, form in _in_values(values, finder):
-            yield name, label, form
+        for value in frame[name].unique().to_list():
+            yield from _texts_of_value(name, value)
 
 
-def _in_values(values: list[object], finder: Finder) -> Iterator[tuple[str, str]]:
-    texts = [v if isinstance(v, str) else str(v) for v in values if not isinstance(v, bytes)]
-    yield from finder.in_texts(texts)
-    for value in values:
-        if isinstance(value, bytes):
-            yield from finder.in_bytes(value)
+def _texts_of_value(place: str, value: object) -> Texts:
+    if isinstance(value, bytes):
+        for text in _readings(value):
+            yield place, text
+    elif value is not None and value != "":
+        yield place, value if isinstance(value, str) else str(value)
 
 
 def _forms(spellings: set[str]) -> Iterator[tuple[str, str, bool]]:
@@ -313,6 +331,8 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
 
 def _inside(text: str) -> Iterator[str]:
     """What a text may hold inside another encoding."""
+    if text[8:12] == "DUCK" or text.startswith("SQLite format 3\0"):
+        return  # opened as a database instead; its bytes are searched as they are
     stripped = text.lstrip()
     if stripped[:1] in ("{", "[", '"'):
         try:
@@ -325,10 +345,9 @@ def _inside(text: str) -> Iterator[str]:
             lambda m: chr(int(m[1] or m[2], 16)),
             text,
         )
-    if "%" in text:
-        unquoted = urllib.parse.unquote(text)
-        if unquoted != text:
-            yield unquoted
+    for quoted in _PERCENT.findall(text):
+        if "%" in quoted:
+            yield urllib.parse.unquote(quoted)
     for run in _RUN.findall(text.encode("latin-1", "ignore")):
         yield from _decoded_run(run)
 
