@@ -73,13 +73,8 @@ def train(
     )
     start["probability_two_random_records_match"] = true_share or chosen.fallback_prior
     counts = _session_pairs(con, relation)
-    sessions = [name for name, pairs in counts.items() if pairs >= chosen.fewest_pairs]
-    with linker(con, relation, start, doing="training the linkage model") as splink:
-        for name in sessions:
-            splink.training.estimate_parameters_using_expectation_maximisation(
-                model.TRAINING_BLOCKS[name], max_pairs=chosen.em_pairs
-            )
-        trained = splink.misc.save_model_to_json()
+    wanted = [name for name, pairs in counts.items() if pairs >= chosen.fewest_pairs]
+    trained, sessions = _learn(con, relation, start, wanted, chosen.em_pairs)
     con.execute("DROP TABLE temp.training_record")
     # In small data a pair is likely to match, but that makes no shared birth date and postcode
     # better evidence: the prior has a ceiling.
@@ -92,6 +87,32 @@ def train(
     found = current_model(con)
     assert found is not None
     return replace(found, is_new=True)
+
+
+def _learn(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    start: dict[str, Any],
+    sessions: list[str],
+    em_pairs: int,
+) -> tuple[dict[str, Any], list[str]]:
+    """Expectation maximisation in each block that works; the settings, and which blocks did.
+
+    Splink gives up on a session when a level dies out (m = 0) and leaves its linker half changed,
+    so the others start again without that one.
+    """
+    with linker(con, relation, start, doing="training the linkage model") as splink:
+        for name in sessions:
+            try:
+                splink.training.estimate_parameters_using_expectation_maximisation(
+                    model.TRAINING_BLOCKS[name], max_pairs=em_pairs
+                )
+            except ValueError:
+                failed = name
+                break
+        else:
+            return splink.misc.save_model_to_json(), sessions
+    return _learn(con, relation, start, [s for s in sessions if s != failed], em_pairs)
 
 
 def current_model(con: duckdb.DuckDBPyConnection) -> TrainedModel | None:

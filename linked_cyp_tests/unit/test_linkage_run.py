@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 
 import duckdb
@@ -19,11 +20,13 @@ from linked_cyp.linkage import (
     publish_bridge,
     resolve,
     train,
+    training,
     update_registry,
 )
 from linked_cyp.linkage.checks import LINKAGE_RULES, bridge_rules
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.evaluate import pairwise
+from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.prediction import predict as predict_pairs
 from linked_cyp.linkage.records import write_person_records
 from linked_cyp.settings import Settings
@@ -184,6 +187,30 @@ def test_the_model_is_trained_once(tmp_path, few):
     assert run.frame("SELECT DISTINCT model_id FROM linkage.main.pairs")["model_id"].to_list() == [
         2
     ]
+
+
+def test_a_training_session_may_fail(tmp_path, people, monkeypatch):
+    from splink.internals.em_training_session import EMTrainingSession
+
+    failures = 0
+    train_session = EMTrainingSession._train
+
+    def died_out(session):
+        if "nhs" in str(session._blocking_rule_for_training.blocking_rule_sql):
+            nonlocal failures
+            failures += 1
+            raise ValueError("m_probability value 0.0 is below the minimum")
+        return train_session(session)
+
+    monkeypatch.setattr(EMTrainingSession, "_train", died_out)
+    enough = replace(parameters(), fewest_pairs=50)
+    monkeypatch.setattr(training, "parameters", lambda: enough)
+    run = Run(tmp_path)
+    model, _ = run.link(people.identities)
+    assert model.sessions[:1] != ("nhs_number",)
+    assert {"names", "birth_date_sector"} <= set(model.sessions)
+    assert failures == 1
+    assert pairwise(run.persons(), people.truth).f1 > 0.97
 
 
 def test_the_same_records_give_the_same_persons(tmp_path, linked, people):
