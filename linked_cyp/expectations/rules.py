@@ -22,7 +22,7 @@ KINDS = (
     "between",  # columns: one; minimum and maximum, either may be None, both inclusive
     "matches",  # columns: one; pattern, searched for and not anchored
     "satisfies",  # columns: one or more; predicate, a macro of `macros` that each must satisfy
-    "unique",  # columns: one or more; rows with a null in any of them are not compared
+    "unique",  # columns: one or more; filled, or else rows with a null in any are not compared
     "columns_equal",  # columns: all of the relation's, in any order
     "types_equal",  # columns; types, the DuckDB type of each
     "row_count",  # rows
@@ -74,13 +74,20 @@ def not_null(column: str, severity: Severity = "error", name: str | None = None)
     )
 
 
-def unique(columns: Sequence[str], severity: Severity = "error", name: str | None = None) -> Rule:
+def unique(
+    columns: Sequence[str],
+    severity: Severity = "error",
+    name: str | None = None,
+    filled: bool = False,
+) -> Rule:
+    """No two rows share the columns; when `filled`, a null in any of them is a breach as well."""
     return Rule(
         name or f"{columns[0] if len(columns) == 1 else 'key'}__unique",
         "unique",
         tuple(columns),
-        severity=severity,
-        description=f"No two rows share {' and '.join(columns)}.",
+        {"filled": filled},
+        severity,
+        f"No two rows share {' and '.join(columns)}{', and all are filled' if filled else ''}.",
     )
 
 
@@ -197,7 +204,7 @@ def pseudonymised_rules(table: Table, rows: int | None = None) -> list[Rule]:
     if table.person_key:
         keys["record_key"] = "BIGINT"
     rules = [*_structure(keys | {o.name: o.sql_type for o in outputs})]
-    rules.append(unique(tuple(ROW_KEYS), name="row__unique"))
+    rules.append(unique(tuple(ROW_KEYS), name="row__unique", filled=True))
     if table.person_key:
         rules.append(not_null("record_key", "warn"))
     rules += _nowhere(

@@ -196,10 +196,12 @@ def _breaches(rule: Rule, target: _Target) -> str:
         case "unique":
             keys = ", ".join(map(quote_name, rule.columns))
             filled = " AND ".join(f"{quote_name(c)} IS NOT NULL" for c in rule.columns)
-            return (
-                f"SELECT sum(n) FROM (SELECT count(*) AS n FROM {batch} WHERE {filled} "
-                f"GROUP BY {keys} HAVING count(*) > 1)"
+            repeated = (
+                f"SELECT count(*) AS n FROM {batch} WHERE {filled} GROUP BY {keys} HAVING n > 1"
             )
+            if given.get("filled"):
+                repeated += f" UNION ALL SELECT count(*) AS n FROM {batch} WHERE NOT ({filled})"
+            return f"SELECT sum(n) FROM ({repeated})"
         case "types_equal":
             declared = ", ".join(
                 f"({_literal(c)}, {_literal(t)})"

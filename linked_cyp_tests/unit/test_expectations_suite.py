@@ -147,6 +147,22 @@ def test_keys_of_several_columns(con):
     assert not one(con, rule, "SELECT * FROM (VALUES (1, 1), (1, 1)) t(a, b)").passed
 
 
+def test_a_key_that_must_be_filled_counts_its_nulls(con):
+    rows = "SELECT * FROM (VALUES (1, 1), (1, 1), (2, NULL), (NULL, NULL), (3, 1)) t(a, b)"
+    assert one(con, unique(["a", "b"]), rows).metrics["unexpected_count"] == 2
+    assert one(con, unique(["a", "b"], filled=True), rows).metrics["unexpected_count"] == 4
+    assert one(con, unique(["a"], filled=True), "SELECT 1 AS a").passed
+
+
+def test_one_predicate_over_several_columns_counts_rows(con):
+    given = {"predicate": "linked_cyp_holds_no_identifier"}
+    rule = Rule("text__no_identifier", "satisfies", ("a", "b"), given)
+    rows = "SELECT * FROM (VALUES ('x', NULL), (NULL, NULL), {}) t(a, b)"
+    assert one(con, rule, rows.format("('C1', 'C2')")).passed
+    broken = rows.format(f"('{PLANTED}', 'B801200005001'), (NULL, 'SW1A 1AA')")
+    assert one(con, rule, broken).metrics["unexpected_count"] == 2
+
+
 def test_only_the_selected_delivery_is_checked(con):
     rows = "SELECT * FROM (VALUES ('d1', 1), ('d2', NULL)) t(delivery_id, v)"
     assert one(con, not_null("v"), rows, "delivery_id = 'd1'").passed
