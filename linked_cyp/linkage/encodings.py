@@ -62,6 +62,10 @@ class Encoder:
         self._keys = keys
         self.hardened = hardened
 
+    def unsalted(self) -> Encoder:
+        """The same keys without salt, for numbers about names that are counted in memory."""
+        return Encoder(self._keys, hardened=False)
+
     def tokens(self, purpose: str, values: pl.Series) -> np.ndarray:
         """63-bit HMAC tokens of texts as int64, :data:`MISSING` for null; for ``purpose`` only."""
         return self._keys.tokens(f"linkage:{purpose}", values).fill_null(int(MISSING)).to_numpy()

@@ -104,8 +104,7 @@ def name_agreement(field: str, frequencies: pl.DataFrame, encoder: Encoder) -> d
     left, right = (draw.choice(len(share), SAMPLED_PAIRS, p=share) for _ in range(2))
     compact = per_distinct(people["name"], compact_name)
     heard = per_distinct(people["name"], phonetic).fill_null("").to_physical().to_numpy()
-    unsalted = Encoder(encoder._keys, hardened=False)
-    bloom = unsalted.bloom(field, compact, np.zeros(len(share), dtype=np.int64))
+    bloom = encoder.unsalted().bloom(field, compact, np.zeros(len(share), dtype=np.int64))
     common = sum(
         np.bitwise_count(lane[left] & lane[right]).astype(np.int32)
         for lane in (bloom.lane_0.view(np.uint64), bloom.lane_1.view(np.uint64))
