@@ -8,37 +8,33 @@ point leaves the store as it was, and running again gives the same rows.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
+from linked_cyp.archive import archive, located
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.landing import LandedDelivery, LandedFile, discover, find, identify
 from linked_cyp.ledger import (
-    ARCHIVE,
     DELIVERY,
     FILE,
     REJECTED,
     TABLE,
-    WITHDRAWAL,
     DeliveryOutcome,
     FileOutcome,
     LedgerRow,
     TableCounts,
     current_deliveries,
     erase_withdrawn,
+    is_withdrawn,
     ledger_rows,
     not_yet_known,
     outcome,
     prepare,
     withdraw,
+    withdrawn,
 )
 from linked_cyp.readers import SourceFile, Staged, stage_delivery
 from linked_cyp.readers.conform import literal, quoted
@@ -62,9 +58,9 @@ __all__ = [
     "not_yet_known",
     "outcome",
     "withdraw",
+    "withdrawn",
 ]
 
-ARCHIVE_PART = 1 << 23
 # A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
 _FATAL = ("file__malformed", "file__doctype", "file__encoding")
 
@@ -96,12 +92,12 @@ def ingest(
     """
     with value_free("ingesting a delivery"):
         prepare(con)
-        with _located(con, delivery, work_dir) as landed:
+        with located(con, delivery, work_dir) as landed:
             if landed.feed != contract.feed:
                 raise LinkedCypError("the delivery is of another feed than the contract")
             if _known(con, contract, landed) and not again:
                 return _repeat(con, landed)
-            if _is_withdrawn(con, landed.delivery_id):
+            if is_withdrawn(con, landed.delivery_id):
                 return _repeat(con, landed)
             year = contract.collection_year(landed.period)
             files = [SourceFile(f.index, f.name, f.path, f.expected_rows) for f in landed.files]
@@ -126,106 +122,10 @@ def ingest_landed(
     return ingest(con, contract, landed or delivery_id, work_dir)
 
 
-def archive(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> int:
-    """Keep a delivery's bytes in the encrypted store; how many files were added (0: all there).
-
-    Raises:
-        LinkedCypError: a file changed since it was identified.
-    """
-    with value_free("archiving a delivery"):
-        prepare(con)
-        held = con.execute(
-            f"SELECT DISTINCT file_index FROM {ARCHIVE} WHERE delivery_id = ?",
-            [delivery.delivery_id],
-        ).fetchall()
-        missing = [f for f in delivery.files if (f.index,) not in held]
-        for file in missing:
-            digest = hashlib.sha256()
-            for part, content in enumerate(_parts(file.path)):
-                digest.update(content)
-                con.execute(
-                    f"INSERT INTO {ARCHIVE} VALUES (?, ?, ?, ?)",
-                    [delivery.delivery_id, file.index, part, content],
-                )
-            if digest.hexdigest() != file.sha256:
-                raise LinkedCypError(f"file {file.index} changed since it was identified")
-        return len(missing)
-
-
-def _parts(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        empty = True
-        while content := file.read(ARCHIVE_PART):
-            empty = False
-            yield content
-        if empty:
-            yield b""
-
-
-@contextmanager
-def _located(
-    con: duckdb.DuckDBPyConnection, delivery: LandedDelivery | str, work_dir: Path
-) -> Iterator[LandedDelivery]:
-    """The delivery with readable files: as landed, else unpacked from the archive for a while."""
-    if isinstance(delivery, LandedDelivery) and all(f.path.exists() for f in delivery.files):
-        yield delivery
-        return
-    delivery_id = delivery if isinstance(delivery, str) else delivery.delivery_id
-    work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-archive-", dir=work_dir))
-    try:
-        yield _unpack(con, delivery_id, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unpack(con: duckdb.DuckDBPyConnection, delivery_id: str, folder: Path) -> LandedDelivery:
-    row = con.execute(
-        "SELECT supplier, feed, period, version, produced, content_sha256 "
-        f"FROM {DELIVERY} WHERE delivery_id = ?",
-        [delivery_id],
-    ).fetchone()
-    if row is None:
-        raise LinkedCypError("the ledger does not know this delivery, and it is not in landing")
-    files = []
-    for index, name, digest, size, expected in con.execute(
-        f"SELECT file_index, file_name, sha256, size, expected_rows FROM {FILE} "
-        "WHERE delivery_id = ? ORDER BY file_index",
-        [delivery_id],
-    ).fetchall():
-        path = folder / str(index)
-        parts = con.execute(
-            f"SELECT part FROM {ARCHIVE} WHERE delivery_id = ? AND file_index = ? ORDER BY part",
-            [delivery_id, index],
-        ).fetchall()
-        if not parts and not _is_withdrawn(con, delivery_id):
-            raise LinkedCypError("the archive does not hold this delivery")
-        with path.open("wb") as file:
-            for (part,) in parts:
-                content = con.execute(
-                    f"SELECT content FROM {ARCHIVE} "
-                    "WHERE delivery_id = ? AND file_index = ? AND part = ?",
-                    [delivery_id, index, part],
-                ).fetchone()
-                file.write(content[0] if content else b"")
-        files.append(LandedFile(index, name or "", path, digest, size, expected))
-    supplier, feed, period, version, produced, content_hash = row
-    return LandedDelivery(
-        delivery_id, supplier, feed, period, version, produced, content_hash, tuple(files)
-    )
-
-
 def _known(con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery) -> bool:
     found = con.execute(
         f"SELECT contract_version = ? FROM {DELIVERY} WHERE delivery_id = ?",
         [contract.version, landed.delivery_id],
-    ).fetchone()
-    return bool(found and found[0])
-
-
-def _is_withdrawn(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:
-    found = con.execute(
-        f"SELECT count(*) FROM {WITHDRAWAL} WHERE delivery_id = ?", [delivery_id]
     ).fetchone()
     return bool(found and found[0])
 
@@ -328,7 +228,7 @@ def _store_table(
     con: duckdb.DuckDBPyConnection,
     delivery_id: str,
     item: StagedTable,
-    judged: dict[str, int] | object,
+    problems: Mapping[str, int],
     rejected: bool,
 ) -> TableCounts:
     """Put one table's sound rows into ``raw``.
@@ -336,7 +236,6 @@ def _store_table(
     Raises:
         LinkedCypError: the numbers do not reconcile.
     """
-    problems = dict(judged)  # type: ignore[call-overload]
     target = _raw_table(con, item.table)
     accepted = 0
     if not rejected:

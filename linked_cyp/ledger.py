@@ -197,8 +197,11 @@ def not_yet_known(
     new: dict[str, LandedDelivery] = {}
     for delivery in landed:
         held = known.get(delivery.delivery_id)
-        if held is None or held < delivery.version_order:
-            new.setdefault(delivery.delivery_id, delivery)
+        rival = new.get(delivery.delivery_id)
+        if (held is None or held < delivery.version_order) and (
+            rival is None or rival.version_order < delivery.version_order
+        ):
+            new[delivery.delivery_id] = delivery
     return list(new.values())
 
 
@@ -259,7 +262,7 @@ def withdraw(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -> s
         raise LinkedCypError("a withdrawal needs a reason")
     with value_free("withdrawing a delivery"):
         prepare(con)
-        withdrawn = outcome(con, delivery_id)
+        target = outcome(con, delivery_id)
         con.execute(
             f"INSERT INTO {WITHDRAWAL} SELECT ?, ?, now() AT TIME ZONE 'UTC', NULL "
             f"WHERE NOT EXISTS (FROM {WITHDRAWAL} WHERE delivery_id = ?)",
@@ -268,9 +271,24 @@ def withdraw(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -> s
         now = con.execute(
             f"SELECT delivery_id FROM {CURRENT} WHERE status = 'accepted' "
             "AND supplier = ? AND feed = ? AND period = ?",
-            [withdrawn.supplier, withdrawn.feed, withdrawn.period],
+            [target.supplier, target.feed, target.period],
         ).fetchone()
-        return now[0] if now and withdrawn.status == "accepted" else None
+        return now[0] if now and target.status == "accepted" else None
+
+
+def is_withdrawn(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:
+    """Whether a delivery was withdrawn (erased or not yet)."""
+    found = con.execute(
+        f"SELECT count(*) FROM {WITHDRAWAL} WHERE delivery_id = ?", [delivery_id]
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Every withdrawn delivery, erased or not: what no other store may hold."""
+    prepare(con)
+    rows = con.execute(f"SELECT delivery_id FROM {WITHDRAWAL} ORDER BY ALL").fetchall()
+    return [row[0] for row in rows]
 
 
 def erase_withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:

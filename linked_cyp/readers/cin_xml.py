@@ -3,14 +3,12 @@
 Elements below the child carry no keys of their own, so surrogates are counted in document order
 over the delivery. Real files break the order of the schema and leave stray text between elements:
 both are tolerated. Entities and document types are not: a file with a DOCTYPE is refused.
-
-Layout: DfE children in need census schemas 2017-2026.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ import pyarrow as pa
 from lxml import etree
 
 from linked_cyp.contracts import Contract, Table
-from linked_cyp.readers.conform import quoted, stage_columns
+from linked_cyp.readers.cin_layout import CHILD, CHILD_KEY, Branch, Group
+from linked_cyp.readers.conform import quoted, stage_query
 from linked_cyp.readers.files import FileFacts, inspect
 from linked_cyp.readers.headers import normalise
 from linked_cyp.readers.staging import (
@@ -31,50 +30,8 @@ from linked_cyp.readers.staging import (
     refuse_file,
 )
 
-BATCH_ROWS = 20_000
-CHILD_KEY = "LAchildID"
-
-
-@dataclass(frozen=True)
-class Branch:
-    """An element that becomes a row, and the elements inside it that become rows of their own.
-
-    ``surrogate`` is the key counted for it; ``repeats`` are leaf elements of which each occurrence
-    is a row of the table of that element's group.
-    """
-
-    element: str
-    surrogate: str | None = None
-    branches: tuple[Branch, ...] = ()
-    groups: tuple[Group, ...] = ()
-
-
-@dataclass(frozen=True)
-class Group:
-    """A list of leaf elements: each is one row. ``table`` is the element that wraps them."""
-
-    table: str
-    leaf: str
-
-
-CHILD = (
-    Branch("ChildIdentifiers"),
-    Branch("ChildCharacteristics", groups=(Group("Disabilities", "Disability"),)),
-    Branch(
-        "CINdetails",
-        "CINdetailsID",
-        branches=(
-            Branch(
-                "Assessments",
-                "AssessmentID",
-                groups=(Group("FactorsIdentifiedAtAssessment", "AssessmentFactors"),),
-            ),
-            Branch("CINPlanDates", "CINPlanID"),
-            Branch("Section47", "Section47ID"),
-            Branch("ChildProtectionPlans", "CPPID", groups=(Group("Reviews", "CPPreviewDate"),)),
-        ),
-    ),
-)
+# Children whose rows are kept as Python text before they are staged: about 20 MB.
+BATCH_CHILDREN = 5_000
 
 
 def stage(
@@ -94,9 +51,8 @@ def stage(
         if rule is None:
             walk = _Walk(writers, counters, source.index)
             rule = _read(source.path, facts, walk)
+            walk.flush()
             result.undeclared = tuple(sorted(walk.undeclared))
-        for writer in writers.values():
-            writer.flush()
         if rule is not None:
             _refuse(con, writers, result, rule, facts)
         else:
@@ -204,52 +160,120 @@ class _Writer:
             for known in (column.physical_name, *column.aliases):
                 self.places.setdefault(normalise(known), place)
         self.rows = self.file_rows = 0
-        self._file = 0
-        self._batch: list[list[str | None]] = []
+        # Rows of the file being read that are not staged yet: one list of texts each.
+        self.batch: list[list[str | None]] = []
 
-    def add(self, file: int, values: list[str | None]) -> None:
-        self._file = file
-        self.rows += 1
-        self.file_rows += 1
-        self._batch.append(values)
-        if len(self._batch) >= BATCH_ROWS:
-            self.flush()
+    def key_places(self, keys: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        """(place in the row, place in the keys) of each key this table has."""
+        places = ((self.places.get(normalise(key)), n) for n, key in enumerate(keys))
+        return tuple((place, n) for place, n in places if place is not None)
 
     def end_file(self) -> None:
         self.file_rows = 0
 
-    def flush(self) -> None:
-        if not self._batch:
+    def flush(self, file: int) -> None:
+        """Stage the rows kept so far."""
+        if not self.batch:
             return
         names = [c.name for c in self.table.columns]
         if self.target is None:
             self.target = create_relation(self.con, self.table, names)
         batch = pa.table(
-            [pa.array(column, pa.string()) for column in zip(*self._batch, strict=True)],
+            [pa.array(column, pa.string()) for column in zip(*self.batch, strict=True)],
             names=names,
         )
-        first = self.file_rows - len(self._batch)
-        sources = {name: f"b.{quoted(name)}" for name in names}
-        selected = stage_columns(self.contract, self.table, sources, names)
+        query = stage_query(
+            self.contract,
+            self.table,
+            {name: quoted(name) for name in names},
+            names,
+            f"{self.file_rows} + row_number() OVER ()",
+            "xml_batch",
+            is_trimmed=True,
+        )
         self.con.register("xml_batch", batch)
         try:
-            self.con.execute(
-                f"INSERT INTO {self.target.relation} SELECT {self._file}, "
-                f"{first} + row_number() OVER (), {', '.join(selected)} FROM xml_batch AS b"
-            )
+            self.con.execute(f"INSERT INTO {self.target.relation} SELECT {file}, * FROM ({query})")
         finally:
             self.con.unregister("xml_batch")
-        self._batch.clear()
+        self.rows += len(self.batch)
+        self.file_rows += len(self.batch)
+        self.batch.clear()
 
 
-@dataclass
+class _Plan:
+    """What to do with each element inside a branch, looked up by tag.
+
+    ``places`` gives the place in the row of the leaves met so far, ``others`` the plan of an inner
+    branch, the rows of a group (by its wrapper or its bare leaf), or None for what is undeclared.
+    """
+
+    def __init__(self, branch: Branch, writers: Mapping[str, _Writer], keys: tuple[str, ...]):
+        self.writer = writers.get(normalise(branch.element))
+        self.surrogate = branch.surrogate
+        keys = (*keys, branch.surrogate) if branch.surrogate else keys
+        self.key_places = self.writer.key_places(keys) if self.writer else ()
+        self.blank: list[str | None] = [None] * (
+            len(self.writer.table.columns) if self.writer else 0
+        )
+        self.known: dict[str, _Plan | _Rows] = {
+            inner.element: _Plan(inner, writers, keys) for inner in branch.branches
+        }
+        for group in branch.groups:
+            rows = _Rows(group, writers, keys)
+            # Older returns list the leaves without the element that wraps them.
+            self.known |= {group.table: rows, group.leaf: rows}
+        self.places: dict[Any, int] = {}
+        self.others: dict[Any, _Plan | _Rows | None] = {}
+
+    def learn(self, element: Any, undeclared: set[str]) -> None:
+        """Find out what a tag stands for, with or without a namespace."""
+        name = _local(element)
+        if name not in self.known and self.writer is not None:
+            place = self.writer.places.get(normalise(name))
+            if place is not None:
+                self.places[element.tag] = place
+                return
+        self.others[element.tag] = self.known.get(name)
+        if name and name not in self.known:
+            undeclared.add(name)
+
+
+class _Rows:
+    """Leaf elements of which each is a row."""
+
+    def __init__(self, group: Group, writers: Mapping[str, _Writer], keys: tuple[str, ...]):
+        self.leaf = group.leaf
+        self.writer = writers.get(normalise(group.table))
+        self.key_places = self.writer.key_places(keys) if self.writer else ()
+        self.place = self.writer.places.get(normalise(group.leaf)) if self.writer else None
+        self.blank: list[str | None] = [None] * (
+            len(self.writer.table.columns) if self.writer else 0
+        )
+
+    def add(self, element: Any, keys: Sequence[str | None]) -> None:
+        """Keep the leaf, or the leaves inside the wrapper."""
+        if self.writer is None or self.place is None:
+            return
+        for leaf in (element,) if _local(element) == self.leaf else element:
+            if _local(leaf) == self.leaf:
+                values = self.blank.copy()
+                for place, key in self.key_places:
+                    values[place] = keys[key]
+                values[self.place] = _text(leaf)
+                self.writer.batch.append(values)
+
+
 class _Walk:
-    """The state of one file's walk: which child we are in, and what has been counted."""
+    """One file's walk. Surrogates are counted on from file to file of a delivery."""
 
-    writers: Mapping[str, _Writer]
-    counters: dict[str, int]
-    file: int
-    undeclared: set[str] = field(default_factory=set)
+    def __init__(self, writers: Mapping[str, _Writer], counters: dict[str, int], file: int) -> None:
+        self.writers = writers
+        self.counters = counters
+        self.file = file
+        self.children = 0
+        self.undeclared: set[str] = set()
+        self.plans = {branch.element: _Plan(branch, writers, (CHILD_KEY,)) for branch in CHILD}
 
     def header(self, element: Any) -> bool:
         """Stage the header; False when it belongs to another collection."""
@@ -260,76 +284,78 @@ class _Walk:
         }
         if leaves.get("collection") not in (None, "CIN"):
             return False
-        self._add("Header", leaves, {})
+        writer = self.writers.get("header")
+        if writer is not None:
+            values: list[str | None] = [None] * len(writer.table.columns)
+            for name, value in leaves.items():
+                if name in writer.places:
+                    values[writer.places[name]] = value
+                else:
+                    self.undeclared.add(name)
+            writer.batch.append(values)
         return True
 
     def child(self, element: Any) -> None:
-        key = _find_key(element)
-        for branch in CHILD:
-            self._branch(element, branch, {normalise(CHILD_KEY): key})
+        keys = (_find_key(element),)
+        for part in element:
+            plan = self.plans.get(_local(part))
+            if plan is None:
+                self.undeclared.add(_local(part))
+            else:
+                self._branch(part, plan, keys)
+        self.children += 1
+        if self.children % BATCH_CHILDREN == 0:
+            self.flush()
 
-    def _branch(self, parent: Any, branch: Branch, keys: Mapping[str, str | None]) -> None:
-        for element in _children(parent, branch.element):
-            own = dict(keys)
-            if branch.surrogate:
-                number = self.counters.get(branch.surrogate, 0) + 1
-                self.counters[branch.surrogate] = number
-                own[normalise(branch.surrogate)] = str(number)
-            leaves: dict[str, str | None] = {}
-            grouped = {g.leaf: g for g in branch.groups}
-            for leaf in element:
-                if not isinstance(leaf.tag, str) or len(leaf):
-                    continue
-                name = _local(leaf)
-                if name in grouped:
-                    # Older returns list the codes without the element that wraps them.
-                    self._add(grouped[name].table, {normalise(name): _text(leaf)}, own)
-                else:
-                    leaves.setdefault(normalise(name), _text(leaf))
-            self._add(branch.element, leaves, own, {g.table for g in branch.groups})
-            for group in branch.groups:
-                for wrapper in _children(element, group.table):
-                    for leaf in _children(wrapper, group.leaf):
-                        self._add(group.table, {normalise(group.leaf): _text(leaf)}, own)
-            for inner in branch.branches:
-                self._branch(element, inner, own)
+    def flush(self) -> None:
+        for writer in self.writers.values():
+            writer.flush(self.file)
 
-    def _add(
-        self,
-        table: str,
-        leaves: Mapping[str, str | None],
-        keys: Mapping[str, str | None],
-        wrappers: frozenset[str] | set[str] = frozenset(),
-    ) -> None:
-        writer = self.writers.get(normalise(table))
-        if writer is None:
-            self.undeclared.add(table)
-            return
-        values: list[str | None] = [None] * len(writer.table.columns)
-        for name, value in keys.items():
-            if name in writer.places:
-                values[writer.places[name]] = value
-        for name, value in leaves.items():
-            if name in writer.places:
-                values[writer.places[name]] = value
-            elif name not in {normalise(w) for w in wrappers}:
-                self.undeclared.add(name)
-        writer.add(self.file, values)
+    def _branch(self, element: Any, plan: _Plan, keys: tuple[str | None, ...]) -> None:
+        if plan.surrogate:
+            number = self.counters.get(plan.surrogate, 0) + 1
+            self.counters[plan.surrogate] = number
+            keys = (*keys, str(number))
+        values = plan.blank.copy()
+        places, others = plan.places, plan.others
+        for part in element:
+            tag = part.tag
+            if tag not in places and tag not in others:
+                plan.learn(part, self.undeclared)
+            place = places.get(tag)
+            if place is not None:
+                text = part.text
+                if text and values[place] is None:
+                    values[place] = text.strip() or None
+                continue
+            other = others[tag]
+            if isinstance(other, _Plan):
+                self._branch(part, other, keys)
+            elif other is not None:
+                other.add(part, keys)
+        if plan.writer is not None:
+            for place, key in plan.key_places:
+                values[place] = keys[key]
+            plan.writer.batch.append(values)
 
 
 def _find_key(child: Any) -> str | None:
-    for identifiers in _children(child, "ChildIdentifiers"):
-        for key in _children(identifiers, CHILD_KEY):
-            return _text(key)
+    for identifiers in child:
+        if _local(identifiers) == "ChildIdentifiers":
+            for leaf in identifiers:
+                if _local(leaf) == CHILD_KEY:
+                    return _text(leaf)
     return None
 
 
-def _children(parent: Any, name: str) -> Iterator[Any]:
-    return (c for c in parent if isinstance(c.tag, str) and _local(c) == name)
-
-
 def _local(element: Any) -> str:
-    return element.tag.rpartition("}")[2]
+    return _local_name(element.tag)
+
+
+@lru_cache(maxsize=1024)
+def _local_name(tag: Any) -> str:
+    """A tag without its namespace; empty for what is not an element."""
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def _text(element: Any) -> str | None:

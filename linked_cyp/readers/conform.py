@@ -57,7 +57,10 @@ def date_formats(contract: Contract, column: Column) -> tuple[str, ...]:
 
 def present_text(text: str) -> str:
     """The text without surrounding white space, NULL when nothing is left."""
-    return f"nullif(trim({text}, {literal(WHITESPACE)}), '')"
+    odd = literal(f"^[{WHITESPACE}]|[{WHITESPACE}]$")
+    trimmed = f"nullif(trim({text}, {literal(WHITESPACE)}), '')"
+    # Most values need no trimming, and finding that out is cheaper than trimming.
+    return f"CASE WHEN regexp_matches({text}, {odd}) THEN {trimmed} ELSE nullif({text}, '') END"
 
 
 def typed(column: Column, formats: Sequence[str], text: str) -> str:
@@ -91,32 +94,64 @@ def typed(column: Column, formats: Sequence[str], text: str) -> str:
             return text
 
 
-def stage_columns(
-    contract: Contract, table: Table, sources: Mapping[str, str], present: Sequence[str]
-) -> list[str]:
-    """The select list of one file's rows: typed columns, with the text beside those not text.
+def stage_query(
+    contract: Contract,
+    table: Table,
+    sources: Mapping[str, str],
+    present: Sequence[str],
+    number: str,
+    relation: str,
+    *,
+    is_trimmed: bool = False,
+) -> str:
+    """The rows of one file, typed, with the text beside each value that is not text.
+
+    Each step is a query of its own around the one before, so that an expression is evaluated once
+    however often its value is used.
 
     Args:
         contract: gives the formats of dates.
         table: the table the file was recognised as.
         sources: SQL expression of the supplier's text, by our column name, for this file.
         present: our names of the columns that any file of this table in the delivery has.
+        number: SQL expression of the row's number.
+        relation: where the text comes from.
+        is_trimmed: the reader left no white space around the text, and no empty text.
+
+    Returns:
+        A query of ``row_number`` and, for each of ``present`` in order, ``text__<name>`` (unless
+        the column is text) and ``<name>``.
     """
-    selected = []
-    for name in present:
-        column = table.column(name)
-        source = sources.get(name)
-        text = present_text(source) if source else "NULL::VARCHAR"
+    columns = [table.column(name) for name in present]
+    words = ", ".join(literal(word) for word in MISSING_WORDS)
+    trimmed, known, read, sound = [], [], [], []
+    for column in columns:
+        name, text = quoted(column.name), quoted(TEXT_PREFIX + column.name)
+        source = sources.get(column.name)
+        present_ = present_text(source) if source and not is_trimmed else source
         if column.type == "string":
-            selected.append(f"{text} AS {quoted(name)}")
+            trimmed.append(f"{present_ or 'NULL::VARCHAR'} AS {name}")
+            known.append(name)
+            read.append(name)
+            sound.append(name)
             continue
-        if source:
-            words = ", ".join(literal(word) for word in MISSING_WORDS)
-            text = f"CASE WHEN {text} NOT IN ({words}) THEN {text} END"
-        value = typed(column, date_formats(contract, column), text) if source else "NULL"
-        selected.append(f"{text} AS {quoted(TEXT_PREFIX + name)}")
-        selected.append(f"({value})::{column.sql_type} AS {quoted(name)}")
-    return selected
+        trimmed.append(f"{present_ or 'NULL::VARCHAR'} AS {text}")
+        known.append(f"CASE WHEN {text} NOT IN ({words}) THEN {text} END AS {text}")
+        value = typed(column, date_formats(contract, column), text)
+        read.append(f"{text}, ({value})::{column.sql_type} AS {name}")
+        if column.type in ("date", "timestamp"):
+            earliest = f"{column.sql_type} {literal(EARLIEST)}"
+            sound.append(f"{text}, CASE WHEN {name} >= {earliest} THEN {name} END AS {name}")
+        else:
+            sound.append(f"{text}, {name}")
+    query = _select([f"{number} AS row_number", *trimmed], relation)
+    for step in (known, read, sound):
+        query = _select(["row_number", *step], f"({query})")
+    return query
+
+
+def _select(columns: Sequence[str], relation: str) -> str:
+    return f"SELECT {', '.join(columns)} FROM {relation}"
 
 
 def record_text(table: Table, present: Sequence[str], alias: str = "s") -> str:
@@ -131,18 +166,16 @@ def record_text(table: Table, present: Sequence[str], alias: str = "s") -> str:
 
 def _moment(sql_type: str, formats: Sequence[str], text: str) -> str:
     if not formats:
-        parsed = f"try_cast({text} AS {sql_type})"
-    elif len(formats) == 1:
-        parsed = f"try_strptime({text}, {literal(formats[0])})::{sql_type}"
-    else:
-        # A format that does not fit is slow to fail, so each is tried only on text of its shape.
-        branches = " ".join(
-            f"WHEN regexp_full_match({text}, {literal(shape(format_))}) "
-            f"THEN try_strptime({text}, {literal(format_)})"
-            for format_ in formats
-        )
-        parsed = f"(CASE {branches} END)::{sql_type}"
-    return f"CASE WHEN {parsed} >= {sql_type} {literal(EARLIEST)} THEN {parsed} END"
+        return f"try_cast({text} AS {sql_type})"
+    if len(formats) == 1:
+        return f"try_strptime({text}, {literal(formats[0])})"
+    # A format that does not fit is slow to fail, so each is tried only on text of its shape.
+    branches = " ".join(
+        f"WHEN regexp_full_match({text}, {literal(shape(format_))}) "
+        f"THEN try_strptime({text}, {literal(format_)})"
+        for format_ in formats
+    )
+    return f"CASE {branches} END"
 
 
 def shape(format_: str) -> str:

@@ -16,7 +16,7 @@ import duckdb
 
 from linked_cyp.contracts import Contract
 from linked_cyp.errors import value_free
-from linked_cyp.readers.conform import literal, stage_columns
+from linked_cyp.readers.conform import literal, stage_query
 from linked_cyp.readers.files import FileFacts, inspect, to_utf8
 from linked_cyp.readers.headers import Recognition, normalise, recognise
 from linked_cyp.readers.repair import Lines, first_record, records
@@ -244,10 +244,16 @@ def _insert(
     if numbered:
         columns, delimiter, number = ["number", *columns], ",", "number::BIGINT"
     sources = {name: f"c{position}" for name, position in item.recognition.positions.items()}
-    selected = stage_columns(contract, target.table, sources, target.present)
+    query = stage_query(
+        contract,
+        target.table,
+        sources,
+        target.present,
+        number,
+        _read_csv(path, columns, delimiter),
+    )
     counted = con.execute(
-        f"INSERT INTO {target.relation} SELECT {item.source.index}, {number}, "
-        f"{', '.join(selected)} FROM {_read_csv(path, columns, delimiter)}"
+        f"INSERT INTO {target.relation} SELECT {item.source.index}, * FROM ({query})"
     ).fetchone()
     return int(counted[0]) if counted else 0
 

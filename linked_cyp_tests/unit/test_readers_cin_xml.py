@@ -96,7 +96,7 @@ def test_true_and_1_are_one_truth(con, contract, tmp_path):
 
 def test_undeclared_elements_are_dropped_and_named(con, contract, tmp_path):
     outcome = read(con, contract, tmp_path, message(*TWO))
-    assert outcome.files[0].undeclared == ("invented",)
+    assert outcome.files[0].undeclared == ("Invented",)
     details = rows(con, "cin_census__cin_details")
     assert "secret" not in str(details)
     assert "stray" not in str(rows(con, "cin_census__child_identifiers"))
@@ -133,7 +133,7 @@ def test_windows_text_under_a_utf_8_declaration(con, contract, tmp_path):
 
 
 def test_batches_do_not_show(con, contract, tmp_path, monkeypatch):
-    monkeypatch.setattr("linked_cyp.readers.cin_xml.BATCH_ROWS", 2)
+    monkeypatch.setattr("linked_cyp.readers.cin_xml.BATCH_CHILDREN", 2)
     children = [CHILD.format(n=n, nfa="1") for n in range(1, 8)]
     outcome = read(con, contract, tmp_path, message(*children))
     assert outcome.table("assessment_factors").accepted == 21
