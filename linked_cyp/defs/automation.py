@@ -12,7 +12,7 @@ from linked_cyp.defs.feeds import partitions, pseudonymised_key, raw_key
 from linked_cyp.settings import Settings
 
 SETTLED_SECONDS = 30.0
-EVERYTHING = dg.AssetSelection.groups("deliveries").downstream()
+EVERYTHING = dg.AssetSelection.groups("deliveries", "reference").downstream()
 
 
 def ingest_job(contract: Contract) -> Any:

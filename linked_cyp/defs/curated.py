@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -18,13 +19,15 @@ from dagster_dbt import (
 from linked_cyp import dbt_manifest, provenance
 from linked_cyp.contracts import load_contracts
 from linked_cyp.defs import metadata
-from linked_cyp.errors import value_free
+from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import CheckOutcome
 from linked_cyp.lineage import dagster_column_deps, lineage
 from linked_cyp.pseudonymise import ensure_tables
 from linked_cyp.settings import Settings
+from linked_cyp.sql import quoted
 from linked_cyp.stores import Stores
 
+DBT = ("dbt",)
 ZONES = ("curated", "cohort")
 OWNER = metadata.owner("Research data")
 
@@ -108,12 +111,18 @@ def curated() -> dg.Definitions:
 def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
     """Run ``dbt build`` on the warehouse; then record its tests and count what it made.
 
-    Metadata that needs the warehouse is added after dbt has closed it: DuckDB has one writer.
+    What needs the warehouse comes after dbt has closed it: DuckDB has one writer. The verdicts are
+    recorded whatever happened, so that a release never passes its gate on an earlier run's.
+
+    Raises:
+        LinkedCypError: a model could not be built or a test of error severity failed.
     """
     settings = stores.settings
     work = settings.dagster_home / "dbt" / context.run_id
     with stores.connect(warehouse="rw") as connection:
         ensure_tables(connection, load_contracts(settings.contracts).values())
+        started = [CheckOutcome("dbt__finished", False, "error")]
+        provenance.record_checks(connection, "warehouse", DBT, started, run_id=context.run_id)
     os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work / "logs"))
     dbt = DbtCliResource(
         project_dir=str(settings.dbt_project),
@@ -121,42 +130,56 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
         dbt_executable=str(dbt_manifest.dbt_program()),
     )
     try:
-        invocation = dbt.cli(["--quiet", "build"], context=context, target_path=work / "target")
+        dbt_manifest.seed_partial_parse(settings, work / "target")
+        invocation = dbt.cli(
+            ["build"], context=context, target_path=work / "target", raise_on_error=False
+        )
         events = list(invocation.stream())
-        outcomes = list(dbt_test_outcomes(work / "target"))
+        outcomes = list(build_outcomes(work / "target"))
         with stores.connect(warehouse="rw") as connection:
-            rows = {
-                f"{schema}.{name}": connection.execute(
-                    f'SELECT count(*) FROM warehouse."{schema}"."{name}"'
-                ).fetchall()[0][0]
-                for schema, name in connection.execute(
-                    """SELECT schema_name, table_name FROM duckdb_tables()
-                       WHERE database_name = 'warehouse'"""
-                ).fetchall()
-            }
-            provenance.record_checks(
-                connection, "warehouse", ["dbt"], outcomes, run_id=context.run_id
-            )
+            rows = row_counts(connection)
+            provenance.record_checks(connection, "warehouse", DBT, outcomes, run_id=context.run_id)
         for event in events:
             yield _with_rows(event, rows)
+        failed = [o.name for o in outcomes if not o.passed and o.severity == "error"]
+        if failed:
+            raise LinkedCypError("the curated tables did not pass: " + "; ".join(failed))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def dbt_test_outcomes(target: Path) -> Iterator[CheckOutcome]:
-    """dbt's tests of one run as named outcomes: how many rows failed, never which."""
+def build_outcomes(target: Path) -> Iterator[CheckOutcome]:
+    """What one ``dbt build`` found, as named outcomes: how many rows failed, never which.
+
+    A model that could not be built and a test that was skipped have not passed.
+    """
     results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
     for result in results:
         kind, _, name = result["unique_id"].partition(".linked_cyp.")
-        if kind not in ("test", "unit_test"):
+        passed = result["status"] in ("pass", "success")
+        if kind != "test" and passed:
             continue
         yield CheckOutcome(
-            name=name.split(".")[0],
-            passed=result["status"] in ("pass", "skipped"),
+            name=name.split(".")[0] if kind == "test" else f"{name}__built",
+            passed=passed,
             severity="warn" if result["status"] == "warn" else "error",
-            description="",
             metrics={"failures": result.get("failures") or 0},
         )
+    yield CheckOutcome("dbt__finished", True, "error")
+
+
+def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows of every table of the warehouse, by ``schema.table``."""
+    names = connection.execute(
+        """SELECT schema_name, table_name FROM duckdb_tables()
+           WHERE database_name = 'warehouse'"""
+    ).fetchall()
+    return {
+        f"{schema}.{name}": connection.execute(
+            f"SELECT count(*) FROM warehouse.{quoted(schema)}.{quoted(name)}"
+        ).fetchall()[0][0]
+        for schema, name in names
+    }
 
 
 def _with_rows(event: Any, rows: Mapping[str, int]) -> Any:
