@@ -1,4 +1,4 @@
-"""The archive: a delivery's bytes as they came, in the encrypted store.
+"""The archive: a delivery's bytes as they came, compressed, in the encrypted store.
 
 The landing folder belongs to suppliers and operators and may be emptied; with the archive a
 delivery can be read again when its contract changes.
@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,43 +21,59 @@ from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.landing import LandedDelivery, LandedFile
 from linked_cyp.ledger import ARCHIVE, DELIVERY, FILE, is_withdrawn, prepare
 
+# Bytes of a file in one row, before compression.
 ARCHIVE_PART = 1 << 23
 
 
 def archive(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> int:
     """Keep a delivery's bytes in the encrypted store; how many files were added (0: all there).
 
+    Outside any transaction: part by part, so that memory does not grow with the file. A file that
+    was only partly kept (the process was killed) is kept anew.
+
     Raises:
         LinkedCypError: a file changed since it was identified.
     """
     with value_free("archiving a delivery"):
         prepare(con)
-        held = con.execute(
-            f"SELECT DISTINCT file_index FROM {ARCHIVE} WHERE delivery_id = ?",
-            [delivery.delivery_id],
-        ).fetchall()
-        missing = [f for f in delivery.files if (f.index,) not in held]
+        held = dict(
+            con.execute(
+                f"SELECT file_index, count(*) FROM {ARCHIVE} "
+                "WHERE delivery_id = ? GROUP BY file_index",
+                [delivery.delivery_id],
+            ).fetchall()
+        )
+        missing = [f for f in delivery.files if held.get(f.index, 0) != _part_count(f)]
         for file in missing:
+            _drop(con, delivery, file)
             digest = hashlib.sha256()
             for part, content in enumerate(_parts(file.path)):
                 digest.update(content)
                 con.execute(
                     f"INSERT INTO {ARCHIVE} VALUES (?, ?, ?, ?)",
-                    [delivery.delivery_id, file.index, part, content],
+                    [delivery.delivery_id, file.index, part, zlib.compress(content, 1)],
                 )
             if digest.hexdigest() != file.sha256:
+                _drop(con, delivery, file)
                 raise LinkedCypError(f"file {file.index} changed since it was identified")
         return len(missing)
 
 
+def _drop(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, file: LandedFile) -> None:
+    con.execute(
+        f"DELETE FROM {ARCHIVE} WHERE delivery_id = ? AND file_index = ?",
+        [delivery.delivery_id, file.index],
+    )
+
+
+def _part_count(file: LandedFile) -> int:
+    return -(-file.size // ARCHIVE_PART)
+
+
 def _parts(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        empty = True
         while content := file.read(ARCHIVE_PART):
-            empty = False
             yield content
-        if empty:
-            yield b""
 
 
 @contextmanager
@@ -95,7 +112,7 @@ def _unpack(con: duckdb.DuckDBPyConnection, delivery_id: str, folder: Path) -> L
             f"SELECT part FROM {ARCHIVE} WHERE delivery_id = ? AND file_index = ? ORDER BY part",
             [delivery_id, index],
         ).fetchall()
-        if not parts and not is_withdrawn(con, delivery_id):
+        if len(parts) != -(-size // ARCHIVE_PART) and not is_withdrawn(con, delivery_id):
             raise LinkedCypError("the archive does not hold this delivery")
         with path.open("wb") as file:
             for (part,) in parts:
@@ -104,7 +121,7 @@ def _unpack(con: duckdb.DuckDBPyConnection, delivery_id: str, folder: Path) -> L
                     "WHERE delivery_id = ? AND file_index = ? AND part = ?",
                     [delivery_id, index, part],
                 ).fetchone()
-                file.write(content[0] if content else b"")
+                file.write(zlib.decompress(content[0]) if content else b"")
         files.append(LandedFile(index, name or "", path, digest, size, expected))
     supplier, feed, period, version, produced, content_hash = row
     return LandedDelivery(

@@ -102,6 +102,7 @@ def ingest(
             year = contract.collection_year(landed.period)
             files = [SourceFile(f.index, f.name, f.path, f.expected_rows) for f in landed.files]
             with stage_delivery(con, contract, files, work_dir, year) as staged:
+                archive(con, landed)  # after reading: notices a file that changed meanwhile
                 _store(con, contract, landed, staged, year)
     return outcome(con, landed.delivery_id)
 
@@ -166,7 +167,6 @@ def _store(
         versions = _forget(con, landed)
         for table in contract.tables.values():
             _raw_table(con, table)
-        archive(con, landed)
         counts = {
             name: _store_table(con, landed.delivery_id, item, judged[name], bool(reasons))
             for name, item in staged.tables.items()

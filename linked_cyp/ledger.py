@@ -317,6 +317,11 @@ def erase_withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
             names = [f'identifiable.raw."{name}"' for (name,) in tables]
             for name in [*names, REJECTED, ARCHIVE]:
                 con.execute(f"DELETE FROM {name} WHERE list_contains(?, delivery_id)", [ids])
+            # Bytes of deliveries whose ingest was killed and never run again.
+            con.execute(
+                f"DELETE FROM {ARCHIVE} WHERE delivery_id NOT IN "
+                f"(SELECT delivery_id FROM {DELIVERY})"
+            )
             con.execute(
                 f"UPDATE {FILE} SET file_name = NULL, undeclared_columns = NULL "
                 "WHERE list_contains(?, delivery_id)",

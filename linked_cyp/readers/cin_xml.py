@@ -189,7 +189,7 @@ class _Writer:
             names,
             f"{self.file_rows} + row_number() OVER ()",
             "xml_batch",
-            is_trimmed=True,
+            space="none",
         )
         self.con.register("xml_batch", batch)
         try:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from linked_cyp.contracts import Column, Contract, Table
 
+Space = Literal["none", "blanks", "any"]
 TEXT_PREFIX = "text__"
 # Exports of SQL Server and spreadsheets write these for "nothing" in dates and numbers. In text
 # they may be true values (Null is a surname), so there only blanks are missing.
@@ -55,8 +57,12 @@ def date_formats(contract: Contract, column: Column) -> tuple[str, ...]:
     return column.date_formats or contract.date_formats
 
 
-def present_text(text: str) -> str:
+def present_text(text: str, space: Space = "any") -> str:
     """The text without surrounding white space, NULL when nothing is left."""
+    if space == "none":
+        return text
+    if space == "blanks":
+        return f"nullif(trim({text}), '')"
     odd = literal(f"^[{WHITESPACE}]|[{WHITESPACE}]$")
     trimmed = f"nullif(trim({text}, {literal(WHITESPACE)}), '')"
     # Most values need no trimming, and finding that out is cheaper than trimming.
@@ -102,7 +108,7 @@ def stage_query(
     number: str,
     relation: str,
     *,
-    is_trimmed: bool = False,
+    space: Space = "any",
 ) -> str:
     """The rows of one file, typed, with the text beside each value that is not text.
 
@@ -116,7 +122,7 @@ def stage_query(
         present: our names of the columns that any file of this table in the delivery has.
         number: SQL expression of the row's number.
         relation: where the text comes from.
-        is_trimmed: the reader left no white space around the text, and no empty text.
+        space: what white space may surround the text; "none" promises no empty text either.
 
     Returns:
         A query of ``row_number`` and, for each of ``present`` in order, ``text__<name>`` (unless
@@ -128,7 +134,7 @@ def stage_query(
     for column in columns:
         name, text = quoted(column.name), quoted(TEXT_PREFIX + column.name)
         source = sources.get(column.name)
-        present_ = present_text(source) if source and not is_trimmed else source
+        present_ = present_text(source, space) if source else None
         if column.type == "string":
             trimmed.append(f"{present_ or 'NULL::VARCHAR'} AS {name}")
             known.append(name)

@@ -251,6 +251,7 @@ def _insert(
         target.present,
         number,
         _read_csv(path, columns, delimiter),
+        space="blanks" if item.facts.is_plain else "any",
     )
     counted = con.execute(
         f"INSERT INTO {target.relation} SELECT {item.source.index}, * FROM ({query})"

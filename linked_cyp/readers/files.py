@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHUNK = 1 << 22
+_NOT_PLAIN = (b'"', b"\t", b"\v", b"\f")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -21,6 +22,7 @@ class FileFacts:
     """What one pass over the bytes tells.
 
     ``encoding`` is None when the bytes decode strictly in none of the encodings we accept.
+    ``is_plain`` promises ASCII without quotes and without any white space but blanks and line ends.
     ``lines`` counts line feeds (the rows of a file nobody can read are counted by it).
     """
 
@@ -29,6 +31,7 @@ class FileFacts:
     size: int
     lines: int
     has_nul: bool = False
+    is_plain: bool = False
 
 
 def inspect(path: Path) -> FileFacts:
@@ -40,6 +43,7 @@ def inspect(path: Path) -> FileFacts:
     digest = hashlib.sha256()
     size = lines = 0
     has_nul = False
+    is_plain = True
     encoding: str | None = None
     decoders: dict[str, codecs.IncrementalDecoder] = {}
     last = b""
@@ -54,6 +58,7 @@ def inspect(path: Path) -> FileFacts:
         last = chunk[-1:]
         has_nul = has_nul or b"\0" in chunk
         plain = chunk.isascii()
+        is_plain = is_plain and plain and not any(byte in chunk for byte in _NOT_PLAIN)
         for name in list(decoders):
             if plain and name in ("utf-8", "cp1252") and not _pending(decoders[name]):
                 continue
@@ -66,7 +71,7 @@ def inspect(path: Path) -> FileFacts:
         lines += 1
     encoding = next(iter(decoders), None) if size else "utf-8"
     has_nul = has_nul and encoding != "utf-16"
-    return FileFacts(encoding, digest.hexdigest(), size, lines, has_nul)
+    return FileFacts(encoding, digest.hexdigest(), size, lines, has_nul, is_plain)
 
 
 def sha256(path: Path) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def landed(stores: Stores, name: str, encoding: str = "utf-8") -> Path:
 
 
 def content(con):
-    tables = ("raw.toy__visit", "ledger.delivery", "quarantine.rejected", "archive.file")
+    tables = ("raw.toy__visit", "ledger.delivery", "ledger.delivery_file", "quarantine.rejected")
     return [con.execute(f"SELECT * FROM identifiable.{t} ORDER BY ALL").fetchall() for t in tables]
 
 
@@ -69,6 +70,7 @@ def content(con):
     "moment",
     [
         "INSERT INTO temp.main",  # while the files are read (transcoded copy in the work folder)
+        "INSERT INTO identifiable.archive",
         "INSERT INTO identifiable.raw",
         "COMMIT",
     ],
@@ -93,6 +95,14 @@ def test_killed_in_the_middle(stores, moment):
         assert (outcome.status, outcome.accepted, outcome.is_repeat) == ("accepted", ROWS, False)
         assert len(rows(con, "toy__visit", "row_number")) == 2 * ROWS
         assert [r.received for r in ledger_rows(con)] == [ROWS, ROWS]
+        kept = con.execute(
+            "SELECT content FROM identifiable.archive.file WHERE delivery_id = ? ORDER BY part",
+            [outcome.delivery_id],
+        ).fetchall()
+        assert (
+            b"".join(zlib.decompress(part) for (part,) in kept)
+            == (second / "visit.csv").read_bytes()
+        )
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(stores):
