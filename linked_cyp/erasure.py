@@ -21,7 +21,9 @@ def sync(stores: Stores) -> dict[str, int]:
         erased = deliveries.erase_withdrawn(connection)
         if erased:
             owe(stores)
-        for delivery_id in erased:
+        for delivery_id in deliveries.withdrawn(
+            connection
+        ):  # also what an earlier, killed run left
             pseudonymise.remove_delivery(connection, delivery_id)
             provenance.forget(connection, "warehouse", delivery_id)
             provenance.forget(connection, "identifiable", delivery_id)

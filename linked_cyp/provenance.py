@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 import duckdb
+import polars as pl
 
 from linked_cyp.errors import LinkedCypError, value_free
 
@@ -39,30 +40,41 @@ def ensure(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
 def record_checks(
     connection: duckdb.DuckDBPyConnection,
     catalog: str,
-    asset: Sequence[str],
-    outcomes: Iterable[Outcome],
+    verdicts: Mapping[Sequence[str], Iterable[Outcome]],
     *,
     run_id: str,
     delivery_id: str | None = None,
 ) -> None:
-    """Replace the verdicts on one asset (and delivery) by the newest ones."""
+    """Replace the verdicts on some assets (of one delivery) by the newest ones.
+
+    Args:
+        verdicts: outcomes by asset key, ``(zone, feed, table)`` or the like.
+    """
     ensure(connection, catalog)
-    name, now = "/".join(asset), datetime.now(UTC).replace(tzinfo=None)
+    names = {"/".join(asset): outcomes for asset, outcomes in verdicts.items()}
     rows = [
-        (name, delivery_id, o.name, o.severity, o.passed, json.dumps(dict(o.metrics)), run_id, now)
+        (name, delivery_id, o.name, o.severity, o.passed, json.dumps(dict(o.metrics)), run_id)
+        for name, outcomes in names.items()
         for o in outcomes
     ]
-    with value_free(f"recording the checks of {name}"):
+    columns = ["asset", "delivery_id", "check_name", "severity", "passed", "metrics", "run_id"]
+    kinds = {c: pl.Boolean if c == "passed" else pl.String for c in columns}
+    frame = pl.DataFrame(rows, schema=kinds, orient="row")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with value_free("recording checks"):
         connection.execute(
             f"""DELETE FROM {catalog}.provenance.check_result
-                WHERE asset = ? AND delivery_id IS NOT DISTINCT FROM ?""",
-            [name, delivery_id],
+                WHERE list_contains($assets, asset)
+                AND delivery_id IS NOT DISTINCT FROM $delivery""",
+            {"assets": list(names), "delivery": delivery_id},
         )
-        if rows:
-            connection.executemany(
-                f"INSERT INTO {catalog}.provenance.check_result VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+        connection.register("verdicts_now", frame.to_arrow())
+        connection.execute(
+            f"""INSERT INTO {catalog}.provenance.check_result BY NAME
+                SELECT *, $now::TIMESTAMP AS checked_at FROM verdicts_now""",
+            {"now": now},
+        )
+        connection.unregister("verdicts_now")
 
 
 def copy_checks(

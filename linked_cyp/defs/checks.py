@@ -9,7 +9,6 @@ import duckdb
 
 from linked_cyp import provenance
 from linked_cyp.expectations import CheckOutcome, Rule, run_rules
-from linked_cyp.expectations.rules import delivery_filter
 
 
 def checked(
@@ -18,16 +17,11 @@ def checked(
     relation: str,
     rules: Sequence[Rule],
     context: dg.AssetExecutionContext,
-    *,
-    delivery_id: str | None = None,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Run rules on a relation (or one delivery of it); record them in the store they are about."""
-    where = delivery_filter(delivery_id) if delivery_id else None
-    outcomes = run_rules(connection, relation, rules, where)
+    """Run rules on a relation; record the verdicts in the store it is in."""
+    outcomes = run_rules(connection, relation, rules)
     catalog = relation.split(".", 1)[0]
-    provenance.record_checks(
-        connection, catalog, key, outcomes, run_id=context.run_id, delivery_id=delivery_id
-    )
+    provenance.record_checks(connection, catalog, {tuple(key): outcomes}, run_id=context.run_id)
     yield from results(key, outcomes)
 
 

@@ -122,7 +122,7 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
     with stores.connect(warehouse="rw") as connection:
         ensure_tables(connection, load_contracts(settings.contracts).values())
         started = [CheckOutcome("dbt__finished", False, "error")]
-        provenance.record_checks(connection, "warehouse", DBT, started, run_id=context.run_id)
+        provenance.record_checks(connection, "warehouse", {DBT: started}, run_id=context.run_id)
     os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work / "logs"))
     dbt = DbtCliResource(
         project_dir=str(settings.dbt_project),
@@ -138,7 +138,9 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
         outcomes = list(build_outcomes(work / "target"))
         with stores.connect(warehouse="rw") as connection:
             rows = row_counts(connection)
-            provenance.record_checks(connection, "warehouse", DBT, outcomes, run_id=context.run_id)
+            provenance.record_checks(
+                connection, "warehouse", {DBT: outcomes}, run_id=context.run_id
+            )
         for event in events:
             yield _with_rows(event, rows)
         failed = [o.name for o in outcomes if not o.passed and o.severity == "error"]

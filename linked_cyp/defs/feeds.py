@@ -7,19 +7,25 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp import deliveries, landing, provenance, pseudonymise
+from linked_cyp import deliveries, provenance, pseudonymise
 from linked_cyp.contracts import Contract, Table, load_contracts
 from linked_cyp.defs import checks, metadata
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import (
+    CheckOutcome,
     Rule,
     contract_rules,
     ledger_rules,
     pseudonymised_rules,
+    run_rules,
 )
+from linked_cyp.expectations.rules import delivery_filter
 from linked_cyp.reference import load_postcodes
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
+
+YEARS = range(2017, 2031)
+Verdicts = dict[tuple[str, ...], list[CheckOutcome]]
 
 
 def partitions(feed: str) -> dg.DynamicPartitionsDefinition:
@@ -41,9 +47,6 @@ def feeds() -> dg.Definitions:
     return dg.Definitions(
         assets=[step(contract) for contract in contracts.values() for step in (raw, pseudonymised)],
     )
-
-
-YEARS = range(2017, 2031)
 
 
 def raw_rules(
@@ -74,10 +77,10 @@ def refuse_failed(failed: list[str]) -> None:
 
 
 def not_in_force(
-    key: list[str], rules: list[Rule], results: list[dg.AssetCheckResult]
+    key: list[str], rules: list[Rule], outcomes: list[CheckOutcome]
 ) -> Iterator[dg.AssetCheckResult]:
     """Rules that this delivery's collection year does not have: passed, and said so."""
-    ran = {result.check_name for result in results}
+    ran = {outcome.name for outcome in outcomes}
     for rule in rules:
         if rule.name not in ran:
             yield dg.AssetCheckResult(
@@ -117,51 +120,16 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
         "quarantine with a reason.",
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        delivery_id, settings = context.partition_key, stores.settings
-        with (
-            value_free(f"ingesting a delivery of {contract.feed}"),
-            stores.connect(identifiable="rw") as connection,
-        ):
-            landed = landing.find(settings.landing, {contract.feed: contract}, delivery_id)
-            outcome = deliveries.ingest(connection, contract, landed or delivery_id, settings.work)
-            facts = {
-                "status": outcome.status,
-                "reason": outcome.reason or "",
-                "supplier": delivery_id.split(".")[0],
-                "period": delivery_id.split(".")[1],
-            }
-            for table in contract.tables.values():
-                key = raw_key(contract.feed, table.name)
-                counts = outcome.tables.get(table.name, deliveries.TableCounts())
-                yield dg.MaterializeResult(
-                    asset_key=dg.AssetKey(key),
-                    metadata={
-                        "dagster/partition_row_count": counts.accepted,
-                        **facts,
-                        "rows received": counts.received,
-                        "rows accepted": counts.accepted,
-                        "rows quarantined": counts.quarantined,
-                        "cells blanked": counts.cells_blanked,
-                    },
-                )
-            if outcome.status not in pseudonymise.PROCESSABLE:
-                raise LinkedCypError(f"{delivery_id} is {outcome.status}: {outcome.reason}")
-            year = contract.collection_year(facts["period"])
-            for table in contract.tables.values():
-                key = raw_key(contract.feed, table.name)
-                counts = outcome.tables.get(table.name, deliveries.TableCounts())
-                results = list(
-                    checks.checked(
-                        connection,
-                        key,
-                        f"identifiable.raw.{table.table_name}",
-                        raw_rules(contract, table, delivery_id, year, counts.accepted),
-                        context,
-                        delivery_id=delivery_id,
-                    )
-                )
-                yield from results
-                yield from not_in_force(key, every_raw_rule(contract, table), results)
+        with value_free(f"ingesting a delivery of {contract.feed}"):
+            outcome, verdicts = ingest(stores, contract, context.partition_key, context.run_id)
+        for table in contract.tables.values():
+            yield raw_result(table, outcome)
+        if outcome.status not in pseudonymise.PROCESSABLE:
+            raise LinkedCypError(f"{outcome.delivery_id} is {outcome.status}: {outcome.reason}")
+        for table in contract.tables.values():
+            key = raw_key(contract.feed, table.name)
+            yield from checks.results(key, verdicts[tuple(key)])
+            yield from not_in_force(key, every_raw_rule(contract, table), verdicts[tuple(key)])
 
     return step
 
@@ -201,28 +169,89 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
         description=f"Pseudonymise one accepted delivery of {contract.title}.",
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        delivery_id = context.partition_key
         with value_free(f"pseudonymising a delivery of {contract.feed}"):
-            postcodes = load_postcodes(stores.settings.postcodes)
-            with stores.connect(identifiable="ro", warehouse="rw") as connection:
-                pseudonymise.refuse_unaccepted(connection, delivery_id)
-                refuse_failed(provenance.failed(connection, "identifiable", delivery_id))
-                written = pseudonymise.pseudonymise_delivery(
-                    connection, contract, delivery_id, stores.keys(), postcodes
-                )
-                for table in contract.tables.values():
-                    key, rows = pseudonymised_key(contract.feed, table.name), written[table.name]
-                    yield dg.MaterializeResult(
-                        asset_key=dg.AssetKey(key),
-                        metadata={"dagster/partition_row_count": rows},
-                    )
-                    yield from checks.checked(
-                        connection,
-                        key,
-                        f"warehouse.pseudonymised.{table.table_name}",
-                        pseudonymised_rules(table, rows=rows),
-                        context,
-                        delivery_id=delivery_id,
-                    )
+            written, verdicts = pseudonymise_accepted(
+                stores, contract, context.partition_key, context.run_id
+            )
+        for table in contract.tables.values():
+            key = pseudonymised_key(contract.feed, table.name)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(key),
+                metadata={"dagster/partition_row_count": written[table.name]},
+            )
+            yield from checks.results(key, verdicts[tuple(key)])
 
     return step
+
+
+def ingest(
+    stores: Stores, contract: Contract, delivery_id: str, run_id: str
+) -> tuple[deliveries.DeliveryOutcome, Verdicts]:
+    """Read a delivery, from landing or the archive, and check what was accepted of it."""
+    settings = stores.settings
+    with stores.connect(identifiable="rw") as connection:
+        outcome = deliveries.ingest_landed(
+            connection, contract, delivery_id, settings.landing, settings.work
+        )
+        if outcome.status not in pseudonymise.PROCESSABLE:
+            return outcome, {}
+        year = contract.collection_year(delivery_id.split(".")[1])
+        verdicts: Verdicts = {}
+        for table in contract.tables.values():
+            counts = outcome.tables.get(table.name, deliveries.TableCounts())
+            verdicts[tuple(raw_key(contract.feed, table.name))] = run_rules(
+                connection,
+                f"identifiable.raw.{table.table_name}",
+                raw_rules(contract, table, delivery_id, year, counts.accepted),
+                delivery_filter(delivery_id),
+            )
+        provenance.record_checks(
+            connection, "identifiable", verdicts, run_id=run_id, delivery_id=delivery_id
+        )
+    return outcome, verdicts
+
+
+def pseudonymise_accepted(
+    stores: Stores, contract: Contract, delivery_id: str, run_id: str
+) -> tuple[dict[str, int], Verdicts]:
+    """Pseudonymise a delivery that was accepted and whose checks passed; check the result."""
+    postcodes = load_postcodes(stores.settings.postcodes)
+    with stores.connect(identifiable="ro", warehouse="rw") as connection:
+        pseudonymise.refuse_unaccepted(connection, delivery_id)
+        refuse_failed(provenance.failed(connection, "identifiable", delivery_id))
+        written = pseudonymise.pseudonymise_delivery(
+            connection, contract, delivery_id, stores.keys(), postcodes
+        )
+        verdicts: Verdicts = {
+            tuple(pseudonymised_key(contract.feed, table.name)): run_rules(
+                connection,
+                f"warehouse.pseudonymised.{table.table_name}",
+                pseudonymised_rules(table, rows=written[table.name]),
+                delivery_filter(delivery_id),
+            )
+            for table in contract.tables.values()
+        }
+        provenance.record_checks(
+            connection, "warehouse", verdicts, run_id=run_id, delivery_id=delivery_id
+        )
+    return written, verdicts
+
+
+def raw_result(table: Table, outcome: deliveries.DeliveryOutcome) -> dg.MaterializeResult:
+    """What the UI shows of one table of one delivery: whose, when, and how many rows went where."""
+    counts = outcome.tables.get(table.name, deliveries.TableCounts())
+    supplier, period, _ = outcome.delivery_id.split(".")
+    return dg.MaterializeResult(
+        asset_key=dg.AssetKey(raw_key(table.feed, table.name)),
+        metadata={
+            "dagster/partition_row_count": counts.accepted,
+            "supplier": supplier,
+            "period": period,
+            "status": outcome.status,
+            "reason": outcome.reason or "none",
+            "rows received": counts.received,
+            "rows accepted": counts.accepted,
+            "rows quarantined": counts.quarantined,
+            "cells blanked": counts.cells_blanked,
+        },
+    )
