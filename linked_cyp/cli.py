@@ -285,7 +285,7 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     """Ingest one delivery or all new ones; True when none was rejected."""
     from linked_cyp import deliveries
     from linked_cyp.contracts import load_contracts
-    from linked_cyp.defs.runs import Platform
+    from linked_cyp.defs.runs import ingest_all
     from linked_cyp.stores import Stores
 
     contracts = load_contracts(settings.contracts)
@@ -297,13 +297,10 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     if not new:
         console.print("Nothing new in landing.")
         return True
-    with console.status("Loading the code location"):
-        platform = Platform(settings)
     rejected = []
     with _bar("Ingesting", len(new)) as advance:
-        for delivery in new:
+        for delivery, summary in ingest_all(settings, new):
             advance(f"{delivery.supplier} {delivery.feed} {delivery.period}")
-            summary = platform.ingest(delivery.feed, delivery.delivery_id)
             if not summary.success:
                 rejected.append((delivery.delivery_id, "; ".join(summary.failures)))
     for delivery_id, reason in rejected:
@@ -364,7 +361,7 @@ def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def _bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar advanced once before each of ``total`` things, showing what is being done."""
+    """A bar advanced once after each of ``total`` things, showing the last one done."""
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -373,7 +370,7 @@ def _bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
         TimeElapsedColumn(),
         console=console,
     ) as progress:
-        task = progress.add_task(title, total=total, completed=-1)
+        task = progress.add_task(title, total=total)
 
         def advance(doing: str) -> None:
             progress.update(task, description=f"{title}: {doing}", advance=1)

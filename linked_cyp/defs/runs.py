@@ -6,14 +6,18 @@ The same jobs that the sensor and the schedule start; nothing here does work of 
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from linked_cyp.defs import instance
+from linked_cyp.landing import LandedDelivery
 from linked_cyp.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -61,6 +65,40 @@ class Platform:
             failures=tuple(_reasons(result)),
             failed_checks=tuple(_failed_checks(result)),
         )
+
+
+def ingest_all(
+    settings: Settings, deliveries: Sequence[LandedDelivery]
+) -> Iterator[tuple[LandedDelivery, RunSummary]]:
+    """Ingest many deliveries, on every core, each as a run of its own; yields them as they end.
+
+    The stores take one writer at a time; what runs beside it is checking and Dagster's own work.
+    """
+    workers = min(len(deliveries) // 3, os.cpu_count() or 1, 4)
+    if workers < 2:
+        platform = Platform(settings)
+        for delivery in deliveries:
+            yield delivery, platform.ingest(delivery.feed, delivery.delivery_id)
+        return
+    instance.prepare(settings)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _start_worker, (settings,)) as pool:
+        running = {pool.submit(_ingest_one, d.feed, d.delivery_id): d for d in deliveries}
+        for finished in as_completed(running):
+            yield running[finished], finished.result()
+
+
+_worker: Platform | None = None
+
+
+def _start_worker(settings: Settings) -> None:
+    global _worker
+    _worker = Platform(settings)
+
+
+def _ingest_one(feed: str, delivery_id: str) -> RunSummary:
+    assert _worker is not None
+    return _worker.ingest(feed, delivery_id)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
