@@ -115,7 +115,6 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
         specs=specs,
         check_specs=named,
         partitions_def=partitions(contract.feed),
-        pool="identifiable",
         description=f"Read one delivery of {contract.title}: every row into a raw table, or into "
         "quarantine with a reason.",
     )
@@ -165,7 +164,6 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
         specs=specs,
         check_specs=named,
         partitions_def=partitions(contract.feed),
-        pool="warehouse",
         description=f"Pseudonymise one accepted delivery of {contract.title}.",
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:

@@ -31,5 +31,6 @@ def prepare(settings: Settings) -> Path:
 
 
 def instance(settings: Settings) -> dg.DagsterInstance:
+    """This home's Dagster instance; its storage is made on first use."""
     prepare(settings)
     return dg.DagsterInstance.get()

@@ -80,7 +80,7 @@ def ingest_all(
         for delivery in deliveries:
             yield delivery, platform.ingest(delivery.feed, delivery.delivery_id)
         return
-    instance.prepare(settings)
+    instance.instance(settings).dispose()  # made once: two processes race on a fresh home
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, _start_worker, (settings,)) as pool:
         running = {pool.submit(_ingest_one, d.feed, d.delivery_id): d for d in deliveries}
