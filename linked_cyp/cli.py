@@ -326,8 +326,8 @@ def _tell(folder: Path, problem: str) -> None:
 def _run_job(settings: Settings, job: str, doing: str) -> None:
     from linked_cyp.defs.runs import Platform
 
-    with console.status(doing):
-        summary = Platform(settings).run(job)
+    with _progress(doing) as step:
+        summary = Platform(settings).run(job, on_step=step)
     for name in summary.failed_checks:
         errors.print(f"[yellow]check failed:[/yellow] {name}", highlight=False)
     if not summary.success:
@@ -348,9 +348,9 @@ def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
-        console=console,
+        console=Console(file=sys.stdout),  # whatever redirects standard output inside
     ) as progress:
-        task = progress.add_task(title, total=1.0)
+        task = progress.add_task(title, total=None)
 
         def step(doing: str, done: int, steps: int) -> None:
             progress.update(task, description=f"{title}: {doing}", completed=done, total=steps)

@@ -5,21 +5,26 @@ The same jobs that the sensor and the schedule start; nothing here does work of 
 
 from __future__ import annotations
 
+import io
 import logging
 import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from linked_cyp.defs import instance
 from linked_cyp.landing import LandedDelivery
 from linked_cyp.settings import Settings
 
+OnStep = Callable[[str, int, int], None]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -51,20 +56,49 @@ class Platform:
         return self.run(f"ingest_{feed}", partition=delivery_id)
 
     def run(
-        self, job: str, partition: str | None = None, config: Mapping[str, Any] | None = None
+        self, job: str, partition: str | None = None, on_step: OnStep | None = None
     ) -> RunSummary:
-        result = self.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            partition_key=partition,
-            run_config={**QUIET, **(config or {})},
-            raise_on_error=False,
-        )
+        """Run a job to its end; ``on_step`` is told of each step that begins."""
+        definition = self.definitions.resolve_job_def(job)
+        run_id = make_new_run_id()
+        # dbt's own lines go nowhere: what they say is in the checks and on the run's page
+        with self._watched(run_id, len(definition.nodes), on_step), redirect_stdout(io.StringIO()):
+            result = definition.execute_in_process(
+                instance=self.instance,
+                partition_key=partition,
+                run_config=QUIET,
+                raise_on_error=False,
+                run_id=run_id,
+            )
         return RunSummary(
             run_id=result.run_id,
             success=result.success,
             failures=tuple(_reasons(result)),
             failed_checks=tuple(_failed_checks(result)),
         )
+
+    @contextmanager
+    def _watched(self, run_id: str, steps: int, on_step: OnStep | None) -> Iterator[None]:
+        """Look at the run's events from beside it and tell which step is being done."""
+        over = Event()
+
+        def look() -> None:
+            while not over.wait(0.5):
+                stats = self.instance.get_run_step_stats(run_id)
+                running = [s.step_key for s in stats if s.status is None or s.end_time is None]
+                done = len(stats) - len(running)
+                if on_step and running:
+                    on_step(running[-1].replace("_", " "), done, steps)
+
+        watcher = Thread(target=look, daemon=True)
+        if on_step:
+            watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if on_step:
+                watcher.join()
 
 
 def ingest_all(
