@@ -162,7 +162,7 @@ def _always_filled(table: Table, output: OutputColumn) -> bool:
 
 
 def _delivery_table() -> dict[str, Any]:
-    columns = [{"name": n, "description": d} for n, d in _DELIVERY.items()]
+    columns: list[dict[str, Any]] = [{"name": n, "description": d} for n, d in _DELIVERY.items()]
     for column in columns:
         if column["name"] == "delivery_id":
             column["data_tests"] = ["not_null", "unique"]
@@ -179,7 +179,7 @@ def _delivery_table() -> dict[str, Any]:
 
 
 def _bridge_table() -> dict[str, Any]:
-    columns = [{"name": n, "description": d} for n, d in _BRIDGE.items()]
+    columns: list[dict[str, Any]] = [{"name": n, "description": d} for n, d in _BRIDGE.items()]
     columns[0]["data_tests"] = ["not_null", "unique"]
     columns[2]["data_tests"] = ["not_null"]
     return {

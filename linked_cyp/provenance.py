@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -16,12 +16,17 @@ from linked_cyp.errors import LinkedCypError, value_free
 class Outcome(Protocol):
     """The verdict of one named check: names and counts, never values."""
 
-    name: str
-    passed: bool
-    severity: str
+    @property
+    def name(self) -> str: ...
 
     @property
-    def metrics(self) -> dict[str, int | float]: ...
+    def passed(self) -> bool: ...
+
+    @property
+    def severity(self) -> str: ...
+
+    @property
+    def metrics(self) -> Mapping[str, int | float]: ...
 
 
 CHECK_RESULT = """
@@ -40,7 +45,7 @@ def ensure(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
 def record_checks(
     connection: duckdb.DuckDBPyConnection,
     catalog: str,
-    verdicts: Mapping[Sequence[str], Iterable[Outcome]],
+    verdicts: Mapping[tuple[str, ...], Sequence[Outcome]],
     *,
     run_id: str,
     delivery_id: str | None = None,

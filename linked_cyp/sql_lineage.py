@@ -37,7 +37,7 @@ def column_sources(sql: str, known: Relations) -> dict[str, list[Found] | None]:
 
     unreadable = (SqlglotError, RecursionError, AttributeError, KeyError, ValueError, IndexError)
     try:
-        query = parse_one(sql, dialect="duckdb")
+        query: Any = parse_one(sql, dialect="duckdb")
         schema = MappingSchema(_nested_schema(query, known), dialect="duckdb")
         query = qualify(
             query, dialect="duckdb", schema=schema, validate_qualify_columns=False, identify=False
@@ -148,7 +148,9 @@ def _add_look_up_keys(query: Any) -> None:
             for column in list(projection.find_all(exp.Column)):
                 used = keys.get(column.table)
                 if used:
-                    wider = exp.Coalesce(this=column.copy(), expressions=[k.copy() for k in used])
+                    wider: Any = exp.Coalesce(
+                        this=column.copy(), expressions=[k.copy() for k in used]
+                    )
                     if column is projection:
                         wider = exp.alias_(wider, column.name)
                         select.set(

@@ -112,7 +112,8 @@ class Stores:
         fresh = path.with_name(f"{path.name}.rebuild")
         fresh.unlink(missing_ok=True)
         key = f" (ENCRYPTION_KEY '{self.keys().store_key(store)}')" if store in ENCRYPTED else ""
-        with self.connect(**{store: "ro"}) as connection, value_free(f"rebuilding {store}"):
+        only: dict[str, Mode] = {store: "ro"}
+        with value_free(f"rebuilding {store}"), self.connect(**only) as connection:
             with _private_umask():
                 connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh{key}")
             connection.execute(f"COPY FROM DATABASE {store} TO fresh")
@@ -130,7 +131,7 @@ def open_engine(spill: Path, memory_limit: str | None = None) -> duckdb.DuckDBPy
     Raises:
         LinkedCypError: the installed extension does not match the installed DuckDB.
     """
-    config: dict[str, str | bool] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "temp_directory": str(spill),

@@ -126,7 +126,7 @@ def assign_ids(person: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
         if cluster not in taken_clusters and person_id not in taken_ids:
             taken_clusters[cluster] = person_id
             taken_ids.add(person_id)
-    schema = {"cluster": pl.Int64, "person_id": pl.Int64}
+    schema = pl.Schema({"cluster": pl.Int64, "person_id": pl.Int64})
     kept = pl.concat(
         [
             alone.cast(schema),
@@ -208,12 +208,14 @@ def find_events(person: pl.DataFrame, known: pl.DataFrame, assigned: pl.DataFram
         )
         for event, frame in plain.items()
     ]
-    schema = {
-        "event": pl.String,
-        "person_id": pl.Int64,
-        "other_person_id": pl.Int64,
-        "records": pl.Int64,
-    }
+    schema = pl.Schema(
+        {
+            "event": pl.String,
+            "person_id": pl.Int64,
+            "other_person_id": pl.Int64,
+            "records": pl.Int64,
+        }
+    )
     return pl.concat([f.cast(schema) for f in (changed, *others)]).sort(
         "event", "person_id", "other_person_id"
     )
@@ -332,5 +334,5 @@ def _measures(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame, run_id: int)
     )
     measures |= {f"event_{event}": events.get(event, 0) for event in EVENTS}
     sizes = bridge.group_by("person_id").agg(pl.len().alias("n"))["n"]
-    measures["largest_person"] = int(sizes.max() or 0) if len(sizes) else 0
+    measures["largest_person"] = max(sizes.to_list(), default=0)
     return measures

@@ -93,8 +93,10 @@ def _positions(table: Table, names: Sequence[str]) -> dict[str, int]:
                 found[column.name] = names.index(known)
                 break
     # Two of our columns may share an older name; the first declared keeps it.
-    taken: set[int] = set()
-    return {n: p for n, p in found.items() if not (p in taken or taken.add(p))}
+    first: dict[int, str] = {}
+    for name, position in found.items():
+        first.setdefault(position, name)
+    return {name: position for position, name in first.items()}
 
 
 def _missing(table: Table, in_force: Contract, positions: Mapping[str, int]) -> list[str]:
