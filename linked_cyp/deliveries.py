@@ -37,8 +37,8 @@ from linked_cyp.ledger import (
     withdrawn,
 )
 from linked_cyp.readers import SourceFile, Staged, stage_delivery
-from linked_cyp.readers.conform import literal, quoted
 from linked_cyp.readers.staging import PROBLEMS, StagedTable, problem_counts, rejected_rows
+from linked_cyp.sql import literal, quoted
 
 __all__ = [
     "DeliveryOutcome",

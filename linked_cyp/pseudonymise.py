@@ -25,7 +25,8 @@ from linked_cyp.pseudonymisation_plan import (
     refuse_unsafe,
     target,
 )
-from linked_cyp.tokenise import quoted, raw, record_key_table
+from linked_cyp.sql import literal, quoted
+from linked_cyp.tokenise import raw, record_key_table
 
 __all__ = [
     "ensure_tables",
@@ -250,15 +251,11 @@ def _ensure_table(con: duckdb.DuckDBPyConnection, table: Table) -> None:
                     f"pseudonymised {table.table_name}.{name} is {found[name]}, the contract says "
                     f"{kind}: make the warehouse anew"
                 )
-        con.execute(f"COMMENT ON TABLE {target(table)} IS {_text(table.description)}")
+        con.execute(f"COMMENT ON TABLE {target(table)} IS {literal(table.description)}")
         comments = {name: text for name, text in _ROW_COMMENTS.items() if name in wanted}
         comments |= {output.name: output.description for output in outputs}
         for name, text in comments.items():
-            con.execute(f"COMMENT ON COLUMN {target(table)}.{quoted(name)} IS {_text(text)}")
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            con.execute(f"COMMENT ON COLUMN {target(table)}.{quoted(name)} IS {literal(text)}")
 
 
 def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: Iterable[str] = ()) -> int:

@@ -66,6 +66,7 @@ class Stores:
         if unknown:
             raise LinkedCypError(f"there is no store {', '.join(sorted(unknown))}")
         prepare_folder(self.settings.stores)
+        prepare_folder(self.settings.work)
         spill = prepare_folder(self.settings.work / f"{os.getpid()}-{time.monotonic_ns()}")
         sweep(self.settings.work)
         connection = open_engine(spill, memory_limit)

@@ -21,6 +21,7 @@ from linked_cyp import identifiers, names
 from linked_cyp.contracts import Column, Contract, Table
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.keys import Keys
+from linked_cyp.sql import quoted
 
 LOCAL_ID = "local_id"  # purpose of tokens of a supplier's own ids
 SUPPLIER_PERSON = "supplier_person"  # purpose of record keys
@@ -53,11 +54,6 @@ class Source:
             f"SELECT split_part(delivery_id, '.', 1) AS supplier, {', '.join(texts)} "
             f"FROM {raw(self.table)} WHERE list_contains($deliveries, delivery_id)"
         )
-
-
-def quoted(name: str) -> str:
-    """A name as a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def raw(table: str) -> str:

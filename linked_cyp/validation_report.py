@@ -21,8 +21,8 @@ from linked_cyp.contracts import Contract, Table, in_force, load_contracts
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.landing import data_files
 from linked_cyp.readers import SourceFile, Staged, StagedTable, likeliest_feed, stage_delivery
-from linked_cyp.readers.conform import literal, quoted
 from linked_cyp.readers.staging import HARMLESS, PROBLEMS, problem_counts
+from linked_cyp.sql import literal, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console

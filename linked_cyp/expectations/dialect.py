@@ -170,11 +170,6 @@ def quote_relation(relation: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in relation.split("."))
 
 
-def quote_name(name: str) -> str:
-    """One quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def engine_over(con: duckdb.DuckDBPyConnection) -> sa.Engine:
     """A SQLAlchemy engine whose every statement runs on `con`, inside its transaction.
 

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from linked_cyp.contracts import Column, Table, in_force
-from linked_cyp.expectations.dialect import quote_name
+from linked_cyp.sql import literal, quoted
 
 Severity = Literal["error", "warn"]
 KINDS = (
@@ -174,8 +174,8 @@ def ledger_rules(
 ) -> list[Rule]:
     """Rules on one table's line in the ledger: what came in is accounted for, row by row."""
     line = (
-        f"FROM {ledger} WHERE delivery_id = '{_text(delivery_id)}' "
-        f"AND table_name = '{_text(table_name)}'"
+        f"FROM {ledger} WHERE delivery_id = {literal(delivery_id)} "
+        f"AND table_name = {literal(table_name)}"
     )
     return [
         zero_rows(
@@ -323,10 +323,6 @@ def _bound(column: Column, bound: Any) -> Any:
     return bound
 
 
-def _text(value: str) -> str:
-    return value.replace("'", "''")
-
-
 def delivery_filter(delivery_id: str) -> str:
     """The condition that leaves one delivery's rows."""
-    return f"{quote_name('delivery_id')} = '{_text(delivery_id)}'"
+    return f"{quoted('delivery_id')} = {literal(delivery_id)}"

@@ -12,9 +12,10 @@ from typing import Any
 import duckdb
 
 from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.expectations.dialect import engine_over, quote_name, quote_relation
+from linked_cyp.expectations.dialect import engine_over, quote_relation
 from linked_cyp.expectations.macros import create_macros
 from linked_cyp.expectations.rules import Rule, Severity
+from linked_cyp.sql import literal, quoted
 
 # The only keys that leave a result, and only when they hold numbers.
 SAFE_METRICS = (
@@ -108,16 +109,16 @@ def _batch(con: duckdb.DuckDBPyConnection, relation: str, where: str | None) -> 
     """A temporary view of the rows to check."""
     name = f"linked_cyp_batch_{next(_batches)}"
     rows = f"SELECT * FROM {quote_relation(relation)}" + (f" WHERE {where}" if where else "")
-    con.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {rows}")
+    con.execute(f"CREATE TEMP VIEW {quoted(name)} AS {rows}")
     try:
         yield name
     finally:
         with suppress(duckdb.Error):  # in a transaction that failed, rolling back drops it
-            con.execute(f"DROP VIEW IF EXISTS temp.{quote_name(name)}")
+            con.execute(f"DROP VIEW IF EXISTS temp.{quoted(name)}")
 
 
 def _holds_rows(target: _Target) -> bool:
-    found = target.con.execute(f"SELECT 1 FROM {quote_name(target.batch)} LIMIT 1").fetchall()
+    found = target.con.execute(f"SELECT 1 FROM {quoted(target.batch)} LIMIT 1").fetchall()
     return bool(found)
 
 
@@ -128,7 +129,7 @@ def _vacuous(rule: Rule) -> CheckOutcome:
 
 def _missing_columns(target: _Target, rules: Sequence[Rule]) -> dict[str, CheckOutcome]:
     """The rules, by name, that fail because columns they are about are not there."""
-    described = target.con.execute(f"DESCRIBE {quote_name(target.batch)}").fetchall()
+    described = target.con.execute(f"DESCRIBE {quoted(target.batch)}").fetchall()
     present = {row[0].lower() for row in described}
     found = {}
     for rule in rules:
@@ -204,12 +205,12 @@ def _expectation(rule: Rule, target: _Target) -> tuple[str, dict[str, Any]]:
 
 def _breaches(rule: Rule, target: _Target) -> str:
     """SQL for the number of breaches of a rule that is not about one column's values."""
-    batch = quote_name(target.batch)
+    batch = quoted(target.batch)
     given = rule.arguments
     match rule.kind:
         case "unique":
-            keys = ", ".join(map(quote_name, rule.columns))
-            filled = " AND ".join(f"{quote_name(c)} IS NOT NULL" for c in rule.columns)
+            keys = ", ".join(map(quoted, rule.columns))
+            filled = " AND ".join(f"{quoted(c)} IS NOT NULL" for c in rule.columns)
             repeated = (
                 f"SELECT count(*) AS n FROM {batch} WHERE {filled} GROUP BY {keys} HAVING n > 1"
             )
@@ -218,7 +219,7 @@ def _breaches(rule: Rule, target: _Target) -> str:
             return f"SELECT sum(n) FROM ({repeated})"
         case "types_equal":
             declared = ", ".join(
-                f"({_literal(c)}, {_literal(t)})"
+                f"({literal(c)}, {literal(t)})"
                 for c, t in zip(rule.columns, given["types"], strict=True)
             )
             return (
@@ -229,7 +230,7 @@ def _breaches(rule: Rule, target: _Target) -> str:
         case "exists_in":
             return _dangling(rule, target)
         case "satisfies":
-            broken = (f"NOT {given['predicate']}({quote_name(c)})" for c in rule.columns)
+            broken = (f"NOT {given['predicate']}({quoted(c)})" for c in rule.columns)
             return f"SELECT count(*) FROM {batch} WHERE {' OR '.join(broken)}"
     schema = quote_relation(target.relation.rpartition(".")[0] or "temp.main")
     sql = given["sql"].replace("{batch}", batch).replace("{schema}", schema)
@@ -241,16 +242,16 @@ def _dangling(rule: Rule, target: _Target) -> str:
 
     A table that has never been delivered does not exist yet; then every filled key dangles.
     """
-    batch = quote_name(target.batch)
+    batch = quoted(target.batch)
     schema, _, _ = target.relation.rpartition(".")
     other = quote_relation(
         f"{schema}.{rule.arguments['table']}" if schema else rule.arguments["table"]
     )
-    filled = " AND ".join(f"b.{quote_name(c)} IS NOT NULL" for c in rule.columns)
+    filled = " AND ".join(f"b.{quoted(c)} IS NOT NULL" for c in rule.columns)
     join = ""
     if _exists(target.con, other):
         pairs = zip(rule.columns, rule.arguments["to_columns"], strict=True)
-        keys = " AND ".join(f"b.{quote_name(a)} = o.{quote_name(z)}" for a, z in pairs)
+        keys = " AND ".join(f"b.{quoted(a)} = o.{quoted(z)}" for a, z in pairs)
         join = f" ANTI JOIN {other} AS o ON b.delivery_id = o.delivery_id AND {keys}"
     return f"SELECT count(*) FROM {batch} AS b{join} WHERE {filled}"
 
@@ -261,7 +262,3 @@ def _exists(con: duckdb.DuckDBPyConnection, quoted: str) -> bool:
     except duckdb.CatalogException:
         return False
     return True
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

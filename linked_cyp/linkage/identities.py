@@ -26,7 +26,8 @@ from linked_cyp.keys import Keys
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.person_records import ALTERNATIVES
 from linked_cyp.linkage.records import write_person_records
-from linked_cyp.tokenise import quoted, raw, record_key_table
+from linked_cyp.sql import quoted
+from linked_cyp.tokenise import raw, record_key_table
 
 BATCH = 200_000  # source persons encoded at once
 CHUNK = 250_000  # distinct values standardised at once

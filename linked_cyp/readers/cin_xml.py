@@ -18,7 +18,7 @@ from lxml import etree
 
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.readers.cin_layout import CHILD, CHILD_KEY, Branch, Group
-from linked_cyp.readers.conform import quoted, stage_query
+from linked_cyp.readers.conform import stage_query
 from linked_cyp.readers.files import FileFacts, inspect
 from linked_cyp.readers.headers import normalise
 from linked_cyp.readers.staging import (
@@ -29,6 +29,7 @@ from linked_cyp.readers.staging import (
     create_relation,
     refuse_file,
 )
+from linked_cyp.sql import quoted
 
 # Children whose rows are kept as Python text before they are staged: about 20 MB.
 BATCH_CHILDREN = 5_000

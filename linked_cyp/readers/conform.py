@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from linked_cyp.contracts import Column, Contract, Table
+from linked_cyp.sql import literal, quoted
 
 Space = Literal["none", "blanks", "any"]
 TEXT_PREFIX = "text__"
@@ -40,16 +41,6 @@ _DIRECTIVES: Mapping[str, str] = {
     "z": r"([+-][0-9]{2}:?[0-9]{2}|Z)",
     "%": "%",
 }
-
-
-def quoted(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def date_formats(contract: Contract, column: Column) -> tuple[str, ...]:

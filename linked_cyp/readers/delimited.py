@@ -16,7 +16,7 @@ import duckdb
 
 from linked_cyp.contracts import Contract
 from linked_cyp.errors import value_free
-from linked_cyp.readers.conform import literal, stage_query
+from linked_cyp.readers.conform import stage_query
 from linked_cyp.readers.files import FileFacts, inspect, to_utf8
 from linked_cyp.readers.headers import Recognition, normalise, recognise
 from linked_cyp.readers.repair import Lines, first_record, records
@@ -29,6 +29,7 @@ from linked_cyp.readers.staging import (
     create_relation,
     refuse_file,
 )
+from linked_cyp.sql import literal
 
 OTHER_DELIMITERS = (",", "\t", ";", "|")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import duckdb
 
 from linked_cyp.contracts import Contract, Table
-from linked_cyp.readers.conform import TEXT_PREFIX, literal, quoted, record_text
+from linked_cyp.readers.conform import TEXT_PREFIX, record_text
+from linked_cyp.sql import literal, quoted
 
 PROBLEMS = "temp.main.delivery_problems"
 # Problems that lose no information: they do not count against the quarantined share.

@@ -21,6 +21,7 @@ from linked_cyp.dictionary import Entry
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.lineage import ColumnRef
 from linked_cyp.release.project import Project
+from linked_cyp.sql import quoted
 
 WAREHOUSE = "warehouse"
 FRESH = "fresh"
@@ -155,10 +156,6 @@ def comment_on(con: duckdb.DuckDBPyConnection, kind: str, target: str, text: str
     """COMMENT ON, which takes no parameters."""
     literal = "'" + text.replace("'", "''") + "'"
     con.execute(f"COMMENT ON {kind} {target} IS {literal}")
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _columns(

@@ -18,10 +18,11 @@ import linked_cyp
 from linked_cyp.contracts import Contract
 from linked_cyp.dictionary import Entry, cited, lineage_text
 from linked_cyp.lineage import ColumnRef, Edge, edge_rows, upstream_of
-from linked_cyp.release.build import FRESH, ReleaseTable, comment_on, quoted
+from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
 from linked_cyp.release.disclosure import rounded, share
 from linked_cyp.release.gate import CHECKS, DELIVERIES, exists
 from linked_cyp.release.project import Project
+from linked_cyp.sql import quoted
 
 BRIDGE = "warehouse.linkage.bridge"
 MODEL = "warehouse.linkage.model"
