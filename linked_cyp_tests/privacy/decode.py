@@ -198,11 +198,11 @@ def _texts_of_file(file: Path) -> Texts:
 def _texts_of_duckdb(file: Path) -> Texts:
     with duckdb.connect(":memory:") as connection:
         name = str(file).replace("'", "''")
-        try:
-            connection.execute(f"ATTACH '{name}' AS scanned (READ_ONLY)")
+        try:  # under its own name, which the views in it may refer to
+            connection.execute(f"ATTACH '{name}' AS \"{file.stem}\" (READ_ONLY)")
         except duckdb.Error:
             return  # encrypted: only its bytes can be searched from outside
-        yield from _texts_of_catalog(connection, "scanned")
+        yield from _texts_of_catalog(connection, file.stem)
 
 
 def _texts_of_catalog(connection: duckdb.DuckDBPyConnection, catalog: str) -> Texts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -73,9 +73,19 @@ class Planted:
         return "".join("bdfgklmnprstvz"[int(d, 14)] + "a" for d in f"{self.number:02d}")
 
 
-def plant(landing: Path, contracts: Mapping[str, Contract]) -> dict[str, list[str]]:
-    """Write the deliveries under ``landing`` and return the needles, by label."""
-    children = [Planted(n) for n in range(1, CHILDREN + 1)]
+def plant(
+    landing: Path,
+    contracts: Mapping[str, Contract],
+    *,
+    supplier: str = SUPPLIER,
+    numbers: Iterable[int] = range(1, CHILDREN + 1),
+) -> dict[str, list[str]]:
+    """Write a delivery of each feed under ``landing`` and return the needles, by label.
+
+    Args:
+        numbers: which children (postcodes come round again after twenty).
+    """
+    children = [Planted(n) for n in numbers]
     needles: dict[str, list[str]] = {
         "nhs number": [c.nhs_number for c in children],
         "upn": [c.upn for c in children],
@@ -86,7 +96,7 @@ def plant(landing: Path, contracts: Mapping[str, Contract]) -> dict[str, list[st
     }
     for contract in contracts.values():
         period = PERIODS[contract.period_kind]
-        folder = landing / SUPPLIER / contract.feed / period
+        folder = landing / supplier / contract.feed / period
         folder.mkdir(parents=True)
         year = contract.at(contract.collection_year(period))
         if contract.reader == "cin_xml":
