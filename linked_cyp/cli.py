@@ -275,8 +275,8 @@ def _synthesise(settings: Settings, children: int, local_authorities: int, seed:
             progress=step,
         )
     console.print(
-        f"{summary.deliveries.height} deliveries ({summary.rows:,} rows) from "
-        f"{local_authorities} local authorities and the NHS are in {_shown(settings.landing)}",
+        f"{summary.deliveries.height} deliveries from {local_authorities} local authorities "
+        f"and the NHS are in {_shown(settings.landing)}",
         highlight=False,
     )
 

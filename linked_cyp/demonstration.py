@@ -56,17 +56,13 @@ QUESTIONS = (
         """,
     ),
     Question(
-        "Hospital and school: persistent absence in 2024/25",
-        "emergency admission since September 2023",
-        "persistently absent",
+        "How far the linkage reaches: people of each feed found in another kind of service",
+        "feed",
+        "found",
         """
-        SELECT CASE WHEN person_id IN (
-                SELECT person_id FROM curated.hospital_admission
-                WHERE is_emergency AND admission_date >= DATE '2023-09-01'
-            ) THEN 'yes' ELSE 'no' END,
-            count(*), count(*) FILTER (is_persistently_absent)
-        FROM curated.absence_year WHERE academic_year = 2025
-        GROUP BY ALL ORDER BY 1
+        SELECT feed, persons, round(persons * share_in_another_domain)::BIGINT
+        FROM link_quality WHERE breakdown = 'all' AND persons IS NOT NULL
+        ORDER BY 2 DESC
         """,
     ),
 )
@@ -83,7 +79,7 @@ def findings(release: Path) -> Iterator[Table]:
 def _table(question: Question, rows: list[tuple[str, int, int]]) -> Table:
     table = Table(title=question.title, title_justify="left", title_style="bold")
     table.add_column(question.group)
-    table.add_column("children", justify="right")
+    table.add_column("people", justify="right")
     table.add_column(question.holds, justify="right")
     table.add_column("")
     for name, children, held in rows:
