@@ -136,6 +136,11 @@ def newest(folder: Path) -> float:
     return max(path.stat().st_mtime for path in [folder, *data_files(folder)])
 
 
+def place_signature(folder: Path, landing: Path) -> str:
+    """Stands for where a folder lies, without naming it."""
+    return hashlib.sha256(str(folder.relative_to(landing)).encode()).hexdigest()[:16]
+
+
 def folder_signature(folder: Path) -> str:
     """Changes when any file of the folder does; costs no reading (for a sensor's cursor)."""
     digest = hashlib.sha256()

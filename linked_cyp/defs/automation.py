@@ -60,7 +60,8 @@ def automation() -> dg.Definitions:
         present: dict[str, str] = {}
         requests, added = [], []
         for folder in landing.folders(settings.landing):
-            place = str(folder.relative_to(settings.landing))
+            # not the folder's name: Dagster keeps it, and it may hold anything
+            place = landing.place_signature(folder, settings.landing)
             if time.time() - landing.newest(folder) < SETTLED_SECONDS:
                 continue  # still being copied
             present[place] = landing.folder_signature(folder)

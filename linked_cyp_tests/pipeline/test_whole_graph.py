@@ -206,7 +206,7 @@ def test_a_dbt_test_is_named_by_its_own_name_only(events: list[Any]) -> None:
 def test_what_failed_is_known_to_the_warehouse_as_well(
     stores: duckdb.DuckDBPyConnection, events: list[Any]
 ) -> None:
-    """A release asks the warehouse, not Dagster: both hold the same verdicts of the last refresh."""
+    """A release asks the warehouse, not Dagster: both hold the last refresh's verdicts."""
     last: dict[tuple[str, str], tuple[str, bool]] = {}
     for event in events:
         if event.event_type_value == "ASSET_CHECK_EVALUATION":

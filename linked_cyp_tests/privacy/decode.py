@@ -198,11 +198,11 @@ def _texts_of_file(file: Path) -> Texts:
 def _texts_of_duckdb(file: Path) -> Texts:
     with duckdb.connect(":memory:") as connection:
         name = str(file).replace("'", "''")
-        try:  # under its own name, which the views in it may refer to
-            connection.execute(f"ATTACH '{name}' AS \"{file.stem}\" (READ_ONLY)")
+        try:
+            connection.execute(f"ATTACH '{name}' AS scanned (READ_ONLY)")
         except duckdb.Error:
             return  # encrypted: only its bytes can be searched from outside
-        yield from _texts_of_catalog(connection, file.stem)
+        yield from _texts_of_catalog(connection, "scanned")
 
 
 def _texts_of_catalog(connection: duckdb.DuckDBPyConnection, catalog: str) -> Texts:
@@ -215,8 +215,12 @@ def _texts_of_catalog(connection: duckdb.DuckDBPyConnection, catalog: str) -> Te
                 yield from _texts_of_value(f"definitions of {kind}", value)
     relations = connection.execute(
         "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns"
-        f" WHERE table_catalog = ? AND table_schema NOT IN {_SYSTEM_SCHEMAS} ORDER BY ALL",
-        [catalog],
+        f" WHERE table_catalog = ? AND table_schema NOT IN {_SYSTEM_SCHEMAS}"
+        # A view holds nothing but its definition, which was searched above.
+        " AND (table_schema, table_name) IN"
+        " (SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?)"
+        " ORDER BY ALL",
+        [catalog, catalog],
     ).fetchall()
     for schema, table, column, kind in relations:
         relation = f'"{catalog}"."{schema}"."{table}"'
