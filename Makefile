@@ -31,7 +31,7 @@ check: $(READY)
 	$(BIN)/python -m linked_cyp.dbt_sources --check
 	$(BIN)/python -m linked_cyp.dictionary --check
 	$(BIN)/dagster definitions validate -w workspace.yaml
-	$(BIN)/dg check defs
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/dg check defs
 
 setup: $(READY)
 
