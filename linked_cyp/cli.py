@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from linked_cyp.errors import LinkedCypError
-from linked_cyp.settings import Settings
+from linked_cyp.settings import PROJECT_ROOT, Settings
 
 app = typer.Typer(
     name="linked-cyp",
@@ -225,10 +225,10 @@ def ui(
     settings = Settings.from_environment()
     instance.prepare(settings)
     console.print(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
-    if read_only:
-        command = ["dagster-webserver", "--read-only", "--module-name", "linked_cyp.definitions"]
-    else:
-        command = ["dagster", "dev", "--module-name", "linked_cyp.definitions"]
+    # `dagster dev` says at its start that `dg dev` is newer; both run the same processes
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
+    command = ["dagster-webserver", "--read-only"] if read_only else ["dagster", "dev"]
+    command += ["--workspace", str(PROJECT_ROOT / "workspace.yaml")]
     program = Path(sys.executable).with_name(command[0])
     os.execv(program, [str(program), *command[1:], "--host", "127.0.0.1", "--port", str(port)])
 
@@ -283,7 +283,7 @@ def _synthesise(settings: Settings, children: int, local_authorities: int, seed:
 
 def _ingest(settings: Settings, folder: Path | None) -> bool:
     """Ingest one delivery or all new ones; True when none was rejected."""
-    from linked_cyp import deliveries
+    from linked_cyp import deliveries, pseudonymise
     from linked_cyp.contracts import load_contracts
     from linked_cyp.defs.runs import ingest_all
     from linked_cyp.stores import Stores
@@ -292,8 +292,10 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     stores = Stores(settings)
     with console.status("Looking at the landing folder"):
         landed = deliveries.discover(settings.landing, contracts, folder, _tell)
-        with stores.connect(identifiable="rw") as connection:
+        with stores.connect(identifiable="rw", warehouse="rw") as connection:
             new = deliveries.not_yet_known(connection, landed)
+            left = {d.delivery_id: d for d in landed}
+            new += [left[name] for name in pseudonymise.unfinished(connection) if name in left]
     if not new:
         console.print("Nothing new in landing.")
         return True

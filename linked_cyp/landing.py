@@ -107,21 +107,24 @@ def discover(
 def find(
     landing: Path, contracts: Mapping[str, Contract], delivery_id: str
 ) -> LandedDelivery | None:
-    """The delivery of that id, None when it is not in landing.
+    """The delivery of that id in its newest version, None when it is not in landing.
 
     Only folders of the same supplier and period are read.
     """
+    newest_version: LandedDelivery | None = None
     wanted = delivery_id.rsplit(".", 1)[0]
     for folder in folders(landing):
         try:
             place = address(folder, contracts)
             if f"{place.supplier}.{place.period}" == wanted:
                 landed = identify(folder, landing, contracts)
-                if landed.delivery_id == delivery_id:
-                    return landed
+                if landed.delivery_id == delivery_id and (
+                    newest_version is None or newest_version.version_order < landed.version_order
+                ):
+                    newest_version = landed
         except Unidentified:
             continue
-    return None
+    return newest_version
 
 
 def folders(landing: Path) -> Iterator[Path]:

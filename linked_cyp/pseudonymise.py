@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import duckdb
 import polars as pl
 
-from linked_cyp import tokenise
+from linked_cyp import provenance, tokenise
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.keys import Keys
@@ -36,6 +36,7 @@ __all__ = [
     "refuse_unsafe",
     "remove_delivery",
     "sync_ledger",
+    "unfinished",
 ]
 
 PROCESSABLE = ("accepted", "superseded")
@@ -129,6 +130,31 @@ def refuse_unaccepted(con: duckdb.DuckDBPyConnection, delivery_id: str) -> None:
         raise LinkedCypError(f"delivery {delivery_id} is not in the ledger: ingest it first")
     if found[0][0] not in PROCESSABLE:
         raise LinkedCypError(f"delivery {delivery_id} is {found[0][0]} and goes no further")
+
+
+def unfinished(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Deliveries that were taken into raw tables and, so far, no further.
+
+    A process was killed in between, or something outside was missing. Deliveries that the gate
+    stopped are not among them: trying again would not help.
+
+    Args:
+        con: has ``identifiable`` and ``warehouse``, both for writing.
+    """
+    with value_free("looking for unfinished deliveries"):
+        for catalog in ("identifiable", "warehouse"):
+            provenance.ensure(con, catalog)
+        rows = con.execute(
+            """SELECT delivery_id FROM identifiable.ledger.current
+               WHERE list_contains(?, status)
+               EXCEPT SELECT delivery_id FROM warehouse.provenance.check_result
+               WHERE starts_with(asset, 'pseudonymised/')
+               EXCEPT SELECT delivery_id FROM identifiable.provenance.check_result
+               WHERE severity = 'error' AND NOT passed
+               ORDER BY 1""",
+            [list(PROCESSABLE)],
+        ).fetchall()
+    return [row[0] for row in rows]
 
 
 def sync_ledger(con: duckdb.DuckDBPyConnection) -> int:

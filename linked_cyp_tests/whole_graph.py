@@ -235,10 +235,11 @@ def written_to(path: Path) -> Iterator[None]:
         root.addHandler(handler)
         root.setLevel(logging.DEBUG)
         flush()
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
         try:
-            yield
+            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+                yield
         finally:
             flush()
             for descriptor, copy in enumerate(kept, start=1):

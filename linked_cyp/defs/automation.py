@@ -8,7 +8,13 @@ import dagster as dg
 
 from linked_cyp import landing
 from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.defs.feeds import partitions, pseudonymised_key, raw_key
+from linked_cyp.defs.feeds import (
+    delivery_tags,
+    partitions,
+    pseudonymised_key,
+    raw_key,
+    started,
+)
 from linked_cyp.settings import Settings
 
 SETTLED_SECONDS = 30.0
@@ -58,7 +64,7 @@ def automation() -> dg.Definitions:
         settings = Settings.from_environment()
         seen: dict[str, str] = json.loads(context.cursor or "{}")
         present: dict[str, str] = {}
-        requests, added = [], []
+        found: dict[tuple[str, str], landing.LandedDelivery] = {}
         for folder in landing.folders(settings.landing):
             # not the folder's name: Dagster keeps it, and it may hold anything
             place = landing.place_signature(folder, settings.landing)
@@ -72,18 +78,23 @@ def automation() -> dg.Definitions:
             except landing.Unidentified as problem:
                 context.log.warning(f"landing: a folder was passed over: {problem}")
                 continue
-            added.append(partitions(landed.feed).build_add_request([landed.delivery_id]))
-            requests.append(
+            key = (landed.feed, landed.delivery_id)
+            if key not in found or found[key].version_order < landed.version_order:
+                found[key] = landed  # the same content in two folders is one delivery
+        new = [landed for landed in found.values() if not started(context.instance, landed)]
+        return dg.SensorResult(
+            run_requests=[
                 dg.RunRequest(
-                    run_key=f"{landed.delivery_id} {landed.version_order}",
+                    run_key=f"{landed.delivery_id} {delivery_tags(landed)['version']}",
                     job_name=f"ingest_{landed.feed}",
                     partition_key=landed.delivery_id,
-                    tags={"supplier": landed.supplier, "period": landed.period},
+                    tags=delivery_tags(landed),
                 )
-            )
-        return dg.SensorResult(
-            run_requests=requests,
-            dynamic_partitions_requests=added,
+                for landed in new
+            ],
+            dynamic_partitions_requests=[
+                partitions(landed.feed).build_add_request([landed.delivery_id]) for landed in new
+            ],
             cursor=json.dumps(present, sort_keys=True),
         )
 

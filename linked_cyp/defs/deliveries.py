@@ -31,6 +31,13 @@ LEDGER_RULES: list[Rule] = [
            GROUP BY supplier, feed, period HAVING count(*) > 1""",
         "At most one delivery of a supplier, feed and period counts.",
     ),
+    zero_rows(
+        "accepted__pseudonymised",
+        """SELECT 1 FROM {batch} WHERE status = 'accepted' AND delivery_id NOT IN (
+               SELECT delivery_id FROM warehouse.provenance.check_result
+               WHERE starts_with(asset, 'pseudonymised/') AND delivery_id IS NOT NULL)""",
+        "Every delivery that counts was pseudonymised and checked.",
+    ),
 ]
 
 
@@ -93,7 +100,7 @@ def deliveries() -> dg.Definitions:
                 deps=[LEDGER, ["linkage", "bridge"], *models()],
                 description="Once everything is made again without the withdrawn rows, the files "
                 "of the stores are written anew, so that no byte of them is left.",
-                group_name="deliveries",
+                group_name="erasure",
                 owners=[OWNER],
                 kinds={"duckdb"},
             )

@@ -3,11 +3,12 @@
 A new feed needs nothing here: its contract file is enough.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp import deliveries, provenance, pseudonymise
+from linked_cyp import deliveries, landing, provenance, pseudonymise
 from linked_cyp.contracts import Contract, Table, load_contracts
 from linked_cyp.defs import checks, metadata
 from linked_cyp.errors import LinkedCypError, value_free
@@ -31,6 +32,19 @@ Verdicts = dict[tuple[str, ...], list[CheckOutcome]]
 def partitions(feed: str) -> dg.DynamicPartitionsDefinition:
     """The deliveries of one feed: one partition each."""
     return dg.DynamicPartitionsDefinition(name=f"{feed}_delivery")
+
+
+def delivery_tags(landed: landing.LandedDelivery) -> dict[str, str]:
+    """What the run that ingests a delivery is labelled with, whoever starts it."""
+    # not the version as written: Dagster keeps it, and it may hold anything
+    version = hashlib.sha256(landed.version_order.encode()).hexdigest()[:12]
+    return {"supplier": landed.supplier, "period": landed.period, "version": version}
+
+
+def started(instance: dg.DagsterInstance, landed: landing.LandedDelivery) -> bool:
+    """Whether some run has taken this content at this version, however it ended."""
+    tags = {"dagster/partition": landed.delivery_id, **delivery_tags(landed)}
+    return instance.get_runs_count(dg.RunsFilter(job_name=f"ingest_{landed.feed}", tags=tags)) > 0
 
 
 def raw_key(feed: str, table: str) -> list[str]:
@@ -99,13 +113,13 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
         specs.append(
             dg.AssetSpec(
                 key,
-                description=f"{table.description}\n\nOne row per {table.grain}. As the supplier "
+                description=f"{table.description}\n\nGrain: {table.grain}. As the supplier "
                 "sent it, typed. Holds identifiers: encrypted, for the ingest step only.",
                 group_name=metadata.group(contract),
                 owners=[metadata.owner(contract.owner)],
                 kinds={"duckdb"},
                 tags={"zone": "raw", "identifiable": "yes"},
-                metadata=metadata.described(contract, table, metadata.raw_schema(table)),
+                metadata=metadata.raw(contract, table),
             )
         )
         named += checks.specs(key, every_raw_rule(contract, table))
@@ -142,19 +156,14 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 key,
                 deps=[dg.AssetKey(raw_key(contract.feed, table.name))],
-                description=f"{table.description}\n\nOne row per {table.grain}. Without "
+                description=f"{table.description}\n\nGrain: {table.grain}. Without "
                 "identifiers: names gone, ids as keyed tokens, birth dates as months, postcodes "
                 "as small areas.",
                 group_name=metadata.group(contract),
                 owners=[metadata.owner(contract.owner)],
                 kinds={"duckdb"},
                 tags={"zone": "pseudonymised"},
-                metadata=metadata.described(
-                    contract,
-                    table,
-                    metadata.pseudonymised_schema(table),
-                    **{"dagster/column_lineage": metadata.pseudonymised_lineage(table)},
-                ),
+                metadata=metadata.pseudonymised(contract, table),
             )
         )
         named += checks.specs(key, pseudonymised_rules(table, rows=0))

@@ -111,7 +111,10 @@ def person_record(
             stores.connect(identifiable="ro", linkage="rw") as connection,
         ):
             counts = build_person_records(connection, contracts, stores.keys())
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(PERSON_RECORD), metadata=counts)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(PERSON_RECORD),
+                metadata={**counts, **metadata.stored(connection, "linkage.main.person_record")},
+            )
             yield from _checked(connection, PERSON_RECORD, context)
 
     return records
@@ -140,6 +143,7 @@ def model() -> dg.AssetsDefinition:
                     "trained in this run": current.is_new,
                     "training sessions": ", ".join(current.sessions) or "none: too little data",
                     "data fingerprint": current.data_fingerprint,
+                    **metadata.stored(connection, "linkage.main.model"),
                 },
             )
             yield from _checked(connection, MODEL, context)
@@ -160,9 +164,10 @@ def pairs() -> dg.AssetsDefinition:
             value_free("scoring candidate pairs"),
             stores.connect(linkage="rw") as connection,
         ):
-            rows = predict(connection)
+            predict(connection)
             yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(PAIRS), metadata={"dagster/row_count": rows}
+                asset_key=dg.AssetKey(PAIRS),
+                metadata=metadata.stored(connection, "linkage.main.pairs"),
             )
             yield from _checked(connection, PAIRS, context)
 
@@ -184,7 +189,10 @@ def person() -> dg.AssetsDefinition:
             stores.connect(linkage="rw") as connection,
         ):
             counts = resolve(connection)
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(PERSON), metadata=counts)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(PERSON),
+                metadata={**counts, **metadata.stored(connection, "linkage.main.person")},
+            )
             yield from _checked(connection, PERSON, context)
 
     return resolved
@@ -204,7 +212,10 @@ def registry() -> dg.AssetsDefinition:
             stores.connect(linkage="rw") as connection,
         ):
             events = update_registry(connection)
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(REGISTRY), metadata=events)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(REGISTRY),
+                metadata={**events, **metadata.stored(connection, "linkage.main.registry")},
+            )
             yield from _checked(connection, REGISTRY, context)
 
     return registered
@@ -227,7 +238,10 @@ def bridge() -> dg.AssetsDefinition:
             refuse_failed(provenance.failed(connection, "linkage"))
             counts = publish_bridge(connection)
             provenance.copy_checks(connection, "linkage", "warehouse", "linkage/")
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(BRIDGE), metadata=counts)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(BRIDGE),
+                metadata={**counts, **metadata.stored(connection, "warehouse.linkage.bridge")},
+            )
             yield from checks.checked(
                 connection, BRIDGE, "warehouse.linkage.bridge", RULES["bridge"](), context
             )

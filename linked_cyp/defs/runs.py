@@ -10,20 +10,25 @@ import logging
 import multiprocessing
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.utils import make_new_run_id
 
 from linked_cyp.defs import instance
+from linked_cyp.defs.feeds import delivery_tags
 from linked_cyp.landing import LandedDelivery
 from linked_cyp.settings import Settings
 
+# The code location by the name that workspace.yaml gives it.
+SERVED = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("linked_cyp"), "__repository__")
 OnStep = Callable[[str, int, int], None]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -50,23 +55,36 @@ class Platform:
 
         self.definitions = defs()
 
-    def ingest(self, feed: str, delivery_id: str) -> RunSummary:
+    def ingest(
+        self, feed: str, delivery_id: str, tags: Mapping[str, str] | None = None
+    ) -> RunSummary:
         """Run ``ingest_<feed>`` for one delivery; the partition is added when it is new."""
         self.instance.add_dynamic_partitions(f"{feed}_delivery", [delivery_id])
-        return self.run(f"ingest_{feed}", partition=delivery_id)
+        return self.run(f"ingest_{feed}", partition=delivery_id, tags=tags)
 
     def run(
-        self, job: str, partition: str | None = None, on_step: OnStep | None = None
+        self,
+        job: str,
+        partition: str | None = None,
+        on_step: OnStep | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> RunSummary:
         """Run a job to its end; ``on_step`` is told of each step that begins."""
         definition = self.definitions.resolve_job_def(job)
         run_id = make_new_run_id()
+        # without an origin, the UI's timeline and job pages would not list the run
+        self.instance.create_run_for_job = partial(  # type: ignore[method-assign]
+            type(self.instance).create_run_for_job,
+            self.instance,
+            remote_job_origin=SERVED.get_job_origin(job),
+        )
         # dbt's own lines go nowhere: what they say is in the checks and on the run's page
         with self._watched(run_id, len(definition.nodes), on_step), redirect_stdout(io.StringIO()):
             result = definition.execute_in_process(
                 instance=self.instance,
                 partition_key=partition,
                 run_config=QUIET,
+                tags=dict(tags or {}),
                 raise_on_error=False,
                 run_id=run_id,
             )
@@ -112,12 +130,15 @@ def ingest_all(
     if workers < 2:
         platform = Platform(settings)
         for delivery in deliveries:
-            yield delivery, platform.ingest(delivery.feed, delivery.delivery_id)
+            yield (
+                delivery,
+                platform.ingest(delivery.feed, delivery.delivery_id, delivery_tags(delivery)),
+            )
         return
     instance.instance(settings).dispose()  # made once: two processes race on a fresh home
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, _start_worker, (settings,)) as pool:
-        running = {pool.submit(_ingest_one, d.feed, d.delivery_id): d for d in deliveries}
+        running = {pool.submit(_ingest_one, d): d for d in deliveries}
         for finished in as_completed(running):
             yield running[finished], finished.result()
 
@@ -130,9 +151,9 @@ def _start_worker(settings: Settings) -> None:
     _worker = Platform(settings)
 
 
-def _ingest_one(feed: str, delivery_id: str) -> RunSummary:
+def _ingest_one(delivery: LandedDelivery) -> RunSummary:
     assert _worker is not None
-    return _worker.ingest(feed, delivery_id)
+    return _worker.ingest(delivery.feed, delivery.delivery_id, delivery_tags(delivery))
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
