@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from linked_cyp.defs.automation import SETTLED_SECONDS
 from linked_cyp.definitions import defs
+from linked_cyp.defs.automation import SETTLED_SECONDS
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp_tests.privacy.planted import PERIODS
 
