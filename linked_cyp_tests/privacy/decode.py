@@ -28,6 +28,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 DEPTH = 3
 BATCH = 50_000_000
@@ -317,6 +318,12 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
         try:
             yield gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
+            return
+    elif content.startswith(b"\x28\xb5\x2f\xfd"):
+        try:
+            with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
+                yield stream.read()
+        except (OSError, pa.ArrowException):
             return
     elif content[:1] == b"\x78":
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +39,7 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "base64": lambda t: base64.b64encode(t.encode()),
     "base64 of utf-16": lambda t: base64.b64encode(t.encode("utf-16-le")),
     "gzip": lambda t: gzip.compress(t.encode()),
+    "zstd": lambda t: pa.compress(t.encode(), "zstd", asbytes=True),
     "zlib": lambda t: zlib.compress(t.encode()),
     "gzip in base64": lambda t: base64.b64encode(gzip.compress(t.encode())),
     "json in base64": lambda t: base64.b64encode(json.dumps({"a": [t]}).encode()),
