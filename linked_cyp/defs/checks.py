@@ -21,7 +21,7 @@ def checked(
     """Run rules on a relation; record the verdicts in the store it is in."""
     outcomes = run_rules(connection, relation, rules)
     catalog = relation.split(".", 1)[0]
-    provenance.record_checks(connection, catalog, {tuple(key): outcomes}, run_id=context.run_id)
+    provenance.record_checks(connection, catalog, {tuple(key): outcomes}, run_id=context.run.run_id)
     yield from results(key, outcomes)
 
 

@@ -129,11 +129,11 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
         LinkedCypError: a model could not be built or a test of error severity failed.
     """
     settings = stores.settings
-    work = settings.dagster_home / "dbt" / context.run_id
+    work = settings.dagster_home / "dbt" / context.run.run_id
     with stores.connect(warehouse="rw") as connection:
         ensure_tables(connection, load_contracts(settings.contracts).values())
         started = [CheckOutcome("dbt__finished", False, "error")]
-        provenance.record_checks(connection, "warehouse", {DBT: started}, run_id=context.run_id)
+        provenance.record_checks(connection, "warehouse", {DBT: started}, run_id=context.run.run_id)
     os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work / "logs"))
     dbt = DbtCliResource(
         project_dir=str(settings.dbt_project),
@@ -152,7 +152,7 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
         with stores.connect(warehouse="rw") as connection:
             rows = row_counts(connection)
             provenance.record_checks(
-                connection, "warehouse", {DBT: outcomes}, run_id=context.run_id
+                connection, "warehouse", {DBT: outcomes}, run_id=context.run.run_id
             )
         for event in events:
             yield _with_rows(event, rows)

@@ -134,7 +134,7 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"ingesting a delivery of {contract.feed}"):
-            outcome, verdicts = ingest(stores, contract, context.partition_key, context.run_id)
+            outcome, verdicts = ingest(stores, contract, context.partition_key, context.run.run_id)
         for table in contract.tables.values():
             yield raw_result(table, outcome)
         if outcome.status not in pseudonymise.PROCESSABLE:
@@ -178,7 +178,7 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"pseudonymising a delivery of {contract.feed}"):
             written, verdicts = pseudonymise_accepted(
-                stores, contract, context.partition_key, context.run_id
+                stores, contract, context.partition_key, context.run.run_id
             )
         for table in contract.tables.values():
             key = pseudonymised_key(contract.feed, table.name)

@@ -74,8 +74,10 @@ def test_any_text_written_as_csv_survives_or_is_quarantined(
     assert not kept.keys() & aside
     assert kept.keys() | aside == expected.keys()
     assert kept == {n: row for n, row in expected.items() if n in kept}
-    # Well-formed text is never set aside: the escape clause is not used to pass.
-    assert not aside
+    # Well-formed text is never set aside: the escape clause is not used to pass. A lone carriage
+    # return outside quotes is not well formed: Python before 3.13 writes it so with "\n" line ends.
+    ambiguous = quoting == csv.QUOTE_MINIMAL and any("\r" in cell for row in table for cell in row)
+    assert not aside or ambiguous
 
 
 @BOUNDED
