@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from hypothesis import settings
 
 from linked_cyp_tests import whole_graph
-
-# Where a failure stops others, examples are the same every time; elsewhere they keep searching.
-settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
 
 # The longest piece of work goes first, so that the other worker has everything else to do
 # meanwhile; whoever else needs what it makes comes last.
