@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+MEMORY_LIMIT = "4GB"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -15,16 +16,18 @@ class Settings:
 
     ``home`` holds all data: landing, stores, reference, releases and Dagster's own storage.
     ``key_file`` holds the master key and may (in production should) live elsewhere.
+    ``memory_limit`` bounds each DuckDB; what does not fit is spilled, encrypted.
     """
 
     home: Path
     key_file: Path
     contracts: Path
     dbt_project: Path
+    memory_limit: str = MEMORY_LIMIT
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read ``LINKED_CYP_HOME``, ``LINKED_CYP_KEY_FILE`` and ``LINKED_CYP_CONTRACTS``."""
+        """Read ``LINKED_CYP_HOME``, ``_KEY_FILE``, ``_CONTRACTS`` and ``_MEMORY_LIMIT``."""
         home = Path(os.environ.get("LINKED_CYP_HOME") or PROJECT_ROOT / "data").absolute()
         key_file = os.environ.get("LINKED_CYP_KEY_FILE")
         contracts = os.environ.get("LINKED_CYP_CONTRACTS")
@@ -33,6 +36,7 @@ class Settings:
             key_file=Path(key_file) if key_file else home / "keys" / "master.key",
             contracts=Path(contracts) if contracts else PROJECT_ROOT / "data_contracts",
             dbt_project=PROJECT_ROOT / "dbt_project",
+            memory_limit=os.environ.get("LINKED_CYP_MEMORY_LIMIT") or MEMORY_LIMIT,
         )
 
     @property

@@ -56,7 +56,7 @@ class Stores:
         another process holds a store.
 
         Args:
-            memory_limit: DuckDB's own limit, for example ``"4GB"``; by default DuckDB's default.
+            memory_limit: DuckDB's own limit, for example ``"2GB"``; by default the settings'.
             modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
 
         Raises:
@@ -69,7 +69,7 @@ class Stores:
         prepare_folder(self.settings.work)
         spill = prepare_folder(self.settings.work / f"{os.getpid()}-{time.monotonic_ns()}")
         sweep(self.settings.work)
-        connection = open_engine(spill, memory_limit)
+        connection = open_engine(spill, memory_limit or self.settings.memory_limit)
         try:
             for store, mode in modes.items():
                 self._attach(connection, store, mode)
