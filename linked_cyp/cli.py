@@ -38,7 +38,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="The master key that every pseudonym depends on.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 console = Console()
-errors = Console(stderr=True)
+errors = Console(stderr=True, soft_wrap=True)  # one line stays one line
 
 
 def main() -> None:

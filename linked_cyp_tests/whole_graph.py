@@ -8,6 +8,7 @@ runs through Dagster, in this process, as the command line, the sensor and the s
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import logging
 import os
@@ -29,7 +30,7 @@ from linked_cyp.release import current, releases, rollback
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
 from linked_cyp.synthetic import synthesise
-from linked_cyp_tests.privacy.planted import plant
+from linked_cyp_tests.privacy.planted import SUPPLIER, plant
 
 CHILDREN = 260
 SEED = 2  # in which a looked-after child is admitted to hospital in the months delivered
@@ -110,13 +111,20 @@ def tell(home: Path) -> Story:
 
 
 def talkative_platform(settings: Settings, patch: pytest.MonkeyPatch) -> Any:
-    """The platform as the command line runs it, but logging everything there is to log."""
+    """The platform as the command line runs it, but what it and dbt say can be heard."""
     from linked_cyp.defs import runs
 
-    platform = runs.Platform(settings)
-    patch.setitem(runs.QUIET["loggers"]["console"]["config"], "log_level", "DEBUG")
-    logging.getLogger("dagster").setLevel(logging.DEBUG)
-    return platform
+    patch.setattr(runs, "redirect_stdout", contextlib.nullcontext)  # where dbt's lines go
+    patch.setattr(runs, "QUIET", copy.deepcopy(runs.QUIET))
+    return runs.Platform(settings)
+
+
+def speak(level: str) -> None:
+    """What Dagster logs from here on. Every event at DEBUG takes time, so only where it matters."""
+    from linked_cyp.defs import runs
+
+    runs.QUIET["loggers"]["console"]["config"]["log_level"] = level
+    logging.getLogger("dagster").setLevel(level)
 
 
 def invent(story: Story) -> None:
@@ -153,6 +161,7 @@ def invent(story: Story) -> None:
 
 def ingest(story: Story, platform: Any) -> None:
     for delivery_id, feed in story.landed.items():
+        speak("DEBUG" if delivery_id.startswith(SUPPLIER) else "CRITICAL")
         story.runs[delivery_id] = platform.ingest(feed, delivery_id)
     with story.stores.connect(identifiable="ro", warehouse="ro") as con:
         story.ledger = deliveries.ledger_rows(con)
@@ -165,7 +174,9 @@ def ingest(story: Story, platform: Any) -> None:
 
 
 def refresh(story: Story, platform: Any) -> None:
+    speak("DEBUG")
     story.runs["refresh"] = platform.run("refresh")
+    speak("CRITICAL")
     look(story, "refresh")
 
 
