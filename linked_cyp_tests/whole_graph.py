@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import fcntl
+import io
 import logging
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from linked_cyp import deliveries, landing
+from linked_cyp import cli, deliveries, landing, pseudonymise
 from linked_cyp.contracts import load_contracts
 from linked_cyp.keys import create_master_key
 from linked_cyp.release import current, releases, rollback
@@ -39,9 +41,38 @@ LEAVER = "leavershire"
 LEAVERS = range(21, 33)
 ONLY_IN_THE_OLDER_VERSION = 33
 LOG = "everything.log"
+# The whole command in a process of its own, which dies when a delivery's rows are in the raw tables
+# and those of its pseudonymised tables are half written.
+KILLED = """
+import os, signal, sys
+from linked_cyp import cli, pseudonymise
+whole = pseudonymise._count
+
+def killed(con, sql, parameters=None):
+    if "warehouse.pseudonymised" in sql and "pds_demographics__address" in sql:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(con, sql, parameters)
+
+pseudonymise._count = killed
+cli.main()
+"""
 # What is invented but not taken: one term and one month show what there is to see. The spring
 # census it is, because it reports the autumn's absence: the year of the children in need return.
 NOT_TAKEN = ("school_census/*-autumn", "school_census/*-summer", "sus_apc/2024-*")
+
+
+@dataclass(frozen=True)
+class Killed:
+    """An ingest of one delivery that was killed, and the same command run again."""
+
+    delivery_id: str
+    exit_code: int
+    left_in_work: int
+    rows: dict[str, int]  # of persons, by zone, after the kill
+    unfinished: list[str]
+    said_again: str
+    rows_again: dict[str, int]
+    said_at_last: str
 
 
 @dataclass
@@ -63,6 +94,7 @@ class Story:
     counts_again: str | None = None
     rolled_back_to: str = ""
     left_in_work: list[str] = field(default_factory=list)
+    killed: Killed | None = None
 
     @property
     def settings(self) -> Settings:
@@ -99,6 +131,7 @@ def tell(home: Path) -> Story:
     with environment(home), written_to(home / LOG), pytest.MonkeyPatch.context() as patch:
         invent(story)
         platform = talkative_platform(story.settings, patch)
+        kill(story, platform, patch)
         ingest(story, platform)
         refresh(story, platform)
         withdraw(story, platform)
@@ -157,6 +190,60 @@ def invent(story: Story) -> None:
     story.newer = of_leaver[(folder.name, "2")]
     story.older = of_leaver[(folder.name, "")]
     story.refused = of_leaver[("2025-06-30", "")]
+
+
+def kill(story: Story, platform: Any, patch: pytest.MonkeyPatch) -> None:
+    """Kill the ingest of one delivery in the middle; then give the same command again, twice."""
+    from linked_cyp.defs import runs
+
+    settings = story.settings
+    (folder,) = settings.landing.glob(f"{SUPPLIER}/pds_demographics/*")
+    arguments = ["linked-cyp", "ingest", str(folder)]
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments[1:]],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        stdout=1,
+        stderr=2,
+        check=False,
+    )
+    (delivery_id,) = [n for n in story.landed if n.startswith(f"{SUPPLIER}.{folder.name}.")]
+    left = len(list(settings.work.iterdir()))
+    after = rows_of_persons(story, delivery_id)
+    with story.stores.connect(identifiable="rw", warehouse="rw") as con:
+        unfinished = pseudonymise.unfinished(con)
+    patch.setattr(runs, "Platform", lambda _: platform)  # loaded already
+    patch.setattr(sys, "argv", arguments)
+    said = [said_by_the_command() for _ in range(2)]
+    story.killed = Killed(
+        delivery_id,
+        ended.returncode,
+        left,
+        after,
+        unfinished,
+        said[0],
+        rows_of_persons(story, delivery_id),
+        said[1],
+    )
+
+
+def rows_of_persons(story: Story, delivery_id: str) -> dict[str, int]:
+    with story.stores.connect(identifiable="ro", warehouse="ro") as con:
+        return {
+            zone: con.execute(
+                f"SELECT count(*) FROM {zone}.pds_demographics__person WHERE delivery_id = ?",
+                [delivery_id],
+            ).fetchall()[0][0]
+            for zone in ("identifiable.raw", "warehouse.pseudonymised")
+        }
+
+
+def said_by_the_command() -> str:
+    """What ``linked-cyp`` prints, which is also kept with everything else."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as ended:
+        cli.main()
+    print(said.getvalue())
+    return f"{ended.value.code or 0}: {said.getvalue()}"
 
 
 def ingest(story: Story, platform: Any) -> None:
