@@ -36,6 +36,7 @@ def dbt_environment(warehouse: Path, logs: Path) -> dict[str, str]:
     return {
         "LINKED_CYP_WAREHOUSE": str(warehouse),
         "DBT_LOG_PATH": str(logs),
+        "DBT_LOG_LEVEL_FILE": "none",  # every statement, kept by nobody; a tenth of dbt's time
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
