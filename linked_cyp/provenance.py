@@ -112,7 +112,8 @@ def failed(
     """Names of failed error-severity checks, ``asset: check``, of one delivery or of everything.
 
     Raises:
-        LinkedCypError: no check was ever recorded there: nothing unchecked goes further.
+        LinkedCypError: no check was ever recorded there, or none of the delivery: nothing
+            unchecked goes further.
     """
     recorded = connection.execute(
         """SELECT 1 FROM duckdb_tables() WHERE database_name = ?
@@ -121,6 +122,13 @@ def failed(
     ).fetchall()
     if not recorded:
         raise LinkedCypError(f"no check has been recorded in the {catalog} store")
+    if delivery_id is not None:
+        known = connection.execute(
+            f"SELECT count(*) FROM {catalog}.provenance.check_result WHERE delivery_id = ?",
+            [delivery_id],
+        ).fetchall()
+        if not known[0][0]:
+            raise LinkedCypError(f"no check of {delivery_id} has been recorded")
     condition = "" if delivery_id is None else "AND delivery_id = ?"
     rows = connection.execute(
         f"""SELECT DISTINCT asset || ': ' || check_name FROM {catalog}.provenance.check_result
