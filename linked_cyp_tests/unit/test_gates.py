@@ -1,0 +1,59 @@
+"""Two ways of going on with half the work done, and how the release gate stops both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from linked_cyp.defs.curated import DBT
+from linked_cyp.defs.deliveries import LEDGER, LEDGER_RULES
+from linked_cyp.expectations import CheckOutcome, run_rules
+from linked_cyp.provenance import record_checks
+from linked_cyp.release import gate
+
+DELIVERY = "ashmere.2025.1"
+GOOD = CheckOutcome("rows__reconcile", True, "error", metrics={"observed_value": 1})
+LEDGER_TABLE = "warehouse.pseudonymised.delivery"
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse whose ledger knows one accepted delivery."""
+    with duckdb.connect() as connection:
+        connection.execute("ATTACH ':memory:' AS warehouse")
+        connection.execute("CREATE SCHEMA warehouse.pseudonymised")
+        connection.execute(
+            f"""CREATE TABLE {LEDGER_TABLE} AS SELECT '{DELIVERY}' AS delivery_id,
+                'ashmere' AS supplier, 'ssda903' AS feed, '2025' AS period, 'accepted' AS status,
+                1 AS rows_received, 1 AS rows_accepted, 0 AS rows_quarantined"""
+        )
+        raw = ("raw", "ssda903", "header")
+        record_checks(connection, "warehouse", {raw: [GOOD]}, run_id="r", delivery_id=DELIVERY)
+        yield connection
+
+
+def judge_the_ledger(con: duckdb.DuckDBPyConnection) -> None:
+    outcomes = run_rules(con, LEDGER_TABLE, LEDGER_RULES)
+    record_checks(con, "warehouse", {tuple(LEDGER): outcomes}, run_id="r")
+
+
+def test_a_delivery_that_was_accepted_and_never_pseudonymised_stops_a_release(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    judge_the_ledger(con)
+    assert gate(con) == ["check failed: deliveries/ledger: accepted__pseudonymised"]
+    table = ("pseudonymised", "ssda903", "header")
+    record_checks(con, "warehouse", {table: [GOOD]}, run_id="r", delivery_id=DELIVERY)
+    judge_the_ledger(con)
+    assert gate(con) == []
+
+
+def test_a_part_of_the_dbt_project_stops_a_release_until_the_whole_is_built(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    for whole, reasons in ((False, ["check failed: dbt: dbt__whole_project"]), (True, [])):
+        outcome = CheckOutcome("dbt__whole_project", whole, "error")
+        record_checks(con, "warehouse", {DBT: [outcome]}, run_id="r")
+        assert gate(con) == reasons
