@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from linked_cyp.expectations.rules import Rule, between, in_set, not_null, unique, zero_rows
+from linked_cyp.linkage.bridge import TIERS
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import TOKENS
-from linked_cyp.linkage.registry import EVENTS, TIERS
+from linked_cyp.linkage.registry import EVENTS
 from linked_cyp.linkage.resolution import REASONS
 
 

@@ -1,4 +1,4 @@
-"""The registry of stable person ids, and the bridge that is all the warehouse sees of linkage.
+"""The registry of stable person ids.
 
 A person id is a random number that means nothing and never changes while the person stays the
 same: re-linking gives each cluster the id that most of its records had before. What could not
@@ -7,7 +7,6 @@ stay is an event (merged, split, moved, retired, restored), so that a release ca
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import UTC, date, datetime
 
@@ -16,11 +15,8 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.errors import value_free
-from linked_cyp.linkage.model import level_number
-from linked_cyp.linkage.parameters import Parameters, parameters
 
 EVENTS = ("created", "merged", "split", "moved", "retired", "restored")
-TIERS = ("identifier", "strong", "probable", "unlinked", "excluded")
 
 _DDL = """
     CREATE TABLE IF NOT EXISTS linkage.main.registry
@@ -219,120 +215,3 @@ def find_events(person: pl.DataFrame, known: pl.DataFrame, assigned: pl.DataFram
     return pl.concat([f.cast(schema) for f in (changed, *others)]).sort(
         "event", "person_id", "other_person_id"
     )
-
-
-def publish_bridge(
-    con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None
-) -> dict[str, int]:
-    """Write what the warehouse may know: who is who, how surely, and how the run went.
-
-    ``warehouse.linkage.bridge`` (record_key, feed, person_id, tier), ``warehouse.linkage.summary``
-    (run_id, run_date, measure, value; one set per run) and ``warehouse.linkage.model`` (number,
-    creation and fingerprint). Tiers: *identifier* (agrees in NHS number, UPN or local id with a
-    record of the person), *strong* and *probable* (by match weight), *unlinked* (alone) and
-    *excluded* (may not be linked).
-
-    Returns:
-        The measures of this run.
-    """
-    chosen = given or parameters()
-    with value_free("publishing the bridge"):
-        bridge = con.execute(_bridge_sql(chosen)).pl()
-        run_id, day, model_id = con.execute(
-            "SELECT run_id, run_date, model_id FROM linkage.main.run ORDER BY run_id DESC LIMIT 1"
-        ).fetchall()[0]
-        measures = _measures(con, bridge, run_id)
-        models = con.execute(
-            "SELECT model_id, created, settings, splink_version, is_hardened, records"
-            " FROM linkage.main.model WHERE model_id = ?",
-            [model_id],
-        ).fetchall()
-        con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
-        con.register("bridge_now", bridge.to_arrow())
-        con.execute("BEGIN TRANSACTION")
-        try:
-            con.execute("CREATE OR REPLACE TABLE warehouse.linkage.bridge AS FROM bridge_now")
-            con.execute(
-                "CREATE TABLE IF NOT EXISTS warehouse.linkage.summary"
-                " (run_id BIGINT, run_date DATE, measure VARCHAR, value BIGINT)"
-            )
-            con.execute("DELETE FROM warehouse.linkage.summary WHERE run_id = ?", [run_id])
-            con.executemany(
-                "INSERT INTO warehouse.linkage.summary VALUES (?, ?, ?, ?)",
-                [(run_id, day, name, value) for name, value in measures.items()],
-            )
-            con.execute(
-                "CREATE OR REPLACE TABLE warehouse.linkage.model (model_id BIGINT,"
-                " created TIMESTAMP, fingerprint VARCHAR, splink_version VARCHAR,"
-                " is_hardened BOOLEAN, records BIGINT)"
-            )
-            for number, created, text, *rest in models:
-                fingerprint = hashlib.sha256(text.encode()).hexdigest()
-                con.execute(
-                    "INSERT INTO warehouse.linkage.model VALUES (?, ?, ?, ?, ?, ?)",
-                    [number, created, fingerprint, *rest],
-                )
-            con.execute("COMMIT")
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
-        finally:
-            con.unregister("bridge_now")
-    return measures
-
-
-def _bridge_sql(chosen: Parameters) -> str:
-    agrees = " OR ".join(
-        f"gamma_{name} = {level_number(name, 'exact')}" for name in ("nhs", "upn", "la_child")
-    )
-    return f"""
-        WITH inside AS (
-            SELECT p.record_key_l, p.record_key_r, match_weight, ({agrees}) AS agrees
-            FROM linkage.main.pairs p
-            JOIN linkage.main.person l ON l.record_key = p.record_key_l
-            JOIN linkage.main.person r ON r.record_key = p.record_key_r AND r.cluster = l.cluster
-        ), best AS (
-            SELECT record_key, bool_or(agrees) AS agrees, max(match_weight) AS weight FROM (
-                SELECT record_key_l AS record_key, agrees, match_weight FROM inside
-                UNION ALL SELECT record_key_r, agrees, match_weight FROM inside
-            ) GROUP BY record_key
-        ), sizes AS (
-            SELECT person_id, count(*) AS n FROM linkage.main.registry
-            WHERE is_current GROUP BY person_id
-        )
-        SELECT g.record_key, s.feed, g.person_id,
-            CASE WHEN pr.exclusion IS NOT NULL THEN 'excluded' WHEN z.n = 1 THEN 'unlinked'
-                 WHEN b.agrees THEN 'identifier' WHEN b.weight >= {chosen.strong_weight}
-                 THEN 'strong' ELSE 'probable' END AS tier
-        FROM linkage.main.registry g
-        JOIN linkage.main.person_record pr ON pr.record_key = g.record_key AND pr.alternative = 0
-        JOIN linkage.main.source s USING (source)
-        JOIN sizes z USING (person_id)
-        LEFT JOIN best b ON b.record_key = g.record_key
-        WHERE g.is_current ORDER BY g.record_key
-    """
-
-
-def _measures(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame, run_id: int) -> dict[str, int]:
-    """Counts of a run, by name; no token, no person."""
-    pairs, refused = con.execute(
-        "SELECT (SELECT count(*) FROM linkage.main.pairs),"
-        " (SELECT count(*) FROM linkage.main.refused)"
-    ).fetchall()[0]
-    measures = {
-        "records": bridge.height,
-        "persons": bridge["person_id"].n_unique(),
-        "pairs": pairs,
-        "refused": refused,
-    }
-    tiers = dict(bridge["tier"].value_counts().iter_rows())
-    measures |= {f"tier_{tier}": tiers.get(tier, 0) for tier in TIERS}
-    events = dict(
-        con.execute(
-            "SELECT event, count(*) FROM linkage.main.event WHERE run_id = ? GROUP BY 1", [run_id]
-        ).fetchall()
-    )
-    measures |= {f"event_{event}": events.get(event, 0) for event in EVENTS}
-    sizes = bridge.group_by("person_id").agg(pl.len().alias("n"))["n"]
-    measures["largest_person"] = max(sizes.to_list(), default=0)
-    return measures
