@@ -25,6 +25,12 @@ class Parameters:
     link_weight: float
     nameless_margin: float
     strong_weight: float
+    most_pairs_per_record: float
+    largest_group: int
+    rescore_share: float
+    memory_share: float
+    record_bytes: float
+    pair_bytes: float
     seed: int
     em_pairs: int
     fewest_pairs: int
@@ -46,4 +52,6 @@ def parameters() -> Parameters:
         comparison: {label: LevelParameters(**values) for label, values in labels.items()}
         for comparison, labels in document["levels"].items()
     }
-    return Parameters(**document["prediction"], **document["training"], levels=levels)
+    sections = ("prediction", "blocking", "scoring", "training")
+    values = {key: value for name in sections for key, value in document[name].items()}
+    return Parameters(**values, levels=levels)
