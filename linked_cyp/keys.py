@@ -52,6 +52,15 @@ def create_master_key(path: Path) -> None:
         LinkedCypError: a key is there already (it is never overwritten: every store and token
             depends on it), or others may enter the folder.
     """
+    write_private(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new key file: mode 0600, in a 0700 folder, never over another.
+
+    Raises:
+        LinkedCypError: as :func:`create_master_key`.
+    """
     folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,7 +76,7 @@ def create_master_key(path: Path) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            file.write(secrets.token_hex(KEY_BYTES).encode() + b"\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -100,7 +109,7 @@ class Keys:
             LinkedCypError: in one line that never shows the content: the file is missing, a link,
                 not a plain file, somebody else's, open to others, or not a good key.
         """
-        return cls(_decode(_read_private(path)))
+        return cls(_decode(read_private(path)))
 
     def derive(self, purpose: str) -> bytes:
         """The 32-byte key of one purpose, such as ``"nhs_number"`` or ``"project:asthma"``.
@@ -152,6 +161,8 @@ class Keys:
         if values.dtype != pl.String:
             raise LinkedCypError(f"tokens are made from text, not from {values.dtype}")
         distinct = values.drop_nulls().unique()
+        if distinct.is_empty():  # asks for no key: a supplier's key file need not hold it
+            return pl.Series(values.name, [None] * len(values), dtype=pl.Int64)
         base = HMAC(self.derive(purpose), hashes.SHA256())
         known = pl.DataFrame(
             {"value": distinct, "token": _first_63_bits(_digests(base, distinct.to_list()))},
@@ -182,8 +193,12 @@ def _first_63_bits(digests: Iterable[bytes]) -> np.ndarray:
     return (np.frombuffer(heads, dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
-def _read_private(path: Path) -> bytes:
-    """The file's bytes, after checking the opened file itself (not a name that may be swapped)."""
+def read_private(path: Path, longest: int = _LONGEST_FILE) -> bytes:
+    """A key file's bytes, after checking the opened file itself (not a name that may be swapped).
+
+    Raises:
+        LinkedCypError: as :meth:`Keys.load`.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     if path.is_symlink():
         raise LinkedCypError(f"the key file {path} is a symbolic link: name the file itself")
@@ -195,10 +210,10 @@ def _read_private(path: Path) -> bytes:
         raise LinkedCypError(f"the key file {path} cannot be opened: {error.strerror}") from None
     try:
         _check_private(path, os.fstat(descriptor))
-        content = os.read(descriptor, _LONGEST_FILE + 1)
+        content = os.read(descriptor, longest + 1)
     finally:
         os.close(descriptor)
-    if len(content) > _LONGEST_FILE:
+    if len(content) > longest:
         raise LinkedCypError(f"the key file {path} is too long to be a key")
     return content
 
