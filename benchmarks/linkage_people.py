@@ -126,7 +126,8 @@ def _households(parameters: Parameters, rng: np.random.Generator, count: int) ->
             "ethnicity": text(ethnicity),
             "origin": text(origin),
             "decile": decile,
-            "multiplier": multiplier,
+            # Rates stay what they are on average; groups differ in their share of the errors.
+            "multiplier": multiplier / multiplier.mean(),
             "mobility": rng.gamma(2.0, 0.5, count),  # some move often: their records all differ
             **columns,
         }
