@@ -164,10 +164,10 @@ def pairs() -> dg.AssetsDefinition:
             value_free("scoring candidate pairs"),
             stores.connect(linkage="rw") as connection,
         ):
-            predict(connection)
+            counts = predict(connection)
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(PAIRS),
-                metadata=metadata.stored(connection, "linkage.main.pairs"),
+                metadata={**counts, **metadata.stored(connection, "linkage.main.pairs")},
             )
             yield from _checked(connection, PAIRS, context)
 

@@ -71,6 +71,19 @@ def pairs_rules() -> list[Rule]:
             excluded,
             "No pair touches an adopted, sensitive, superseded or withheld record.",
         ),
+        zero_rows(
+            "blocking__rules_used",
+            "SELECT 1 FROM {schema}.blocking WHERE NOT is_used",
+            "No blocking rule finds so many candidates that it was left out.",
+            "warn",
+        ),
+        zero_rows(
+            "blocking__groups_paired",
+            "SELECT 1 FROM {schema}.blocking WHERE oversize_groups > 0",
+            "No blocking rule meets a group too large to pair (a placeholder that slipped"
+            " through, the postcode of an institution).",
+            "warn",
+        ),
     ]
 
 
