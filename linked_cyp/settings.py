@@ -17,6 +17,8 @@ class Settings:
     ``home`` holds all data: landing, stores, reference, releases and Dagster's own storage.
     ``key_file`` holds the master key and may (in production should) live elsewhere.
     ``memory_limit`` bounds each DuckDB; what does not fit is spilled, encrypted.
+    ``linkage_engine`` scores pairs: ``duckdb``, or ``spark`` in the environment whose Python is
+    ``spark_python`` (docs/spark.md).
     """
 
     home: Path
@@ -24,19 +26,26 @@ class Settings:
     contracts: Path
     dbt_project: Path
     memory_limit: str = MEMORY_LIMIT
+    linkage_engine: str = "duckdb"
+    spark_python: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read ``LINKED_CYP_HOME``, ``_KEY_FILE``, ``_CONTRACTS`` and ``_MEMORY_LIMIT``."""
+        """Read ``LINKED_CYP_HOME``, ``_KEY_FILE``, ``_CONTRACTS``, ``_MEMORY_LIMIT``,
+        ``_LINKAGE_ENGINE`` and ``_SPARK_PYTHON``.
+        """
         home = Path(os.environ.get("LINKED_CYP_HOME") or PROJECT_ROOT / "data").absolute()
         key_file = os.environ.get("LINKED_CYP_KEY_FILE")
         contracts = os.environ.get("LINKED_CYP_CONTRACTS")
+        spark_python = os.environ.get("LINKED_CYP_SPARK_PYTHON")
         return cls(
             home=home,
             key_file=Path(key_file) if key_file else home / "keys" / "master.key",
             contracts=Path(contracts) if contracts else PROJECT_ROOT / "data_contracts",
             dbt_project=PROJECT_ROOT / "dbt_project",
             memory_limit=os.environ.get("LINKED_CYP_MEMORY_LIMIT") or MEMORY_LIMIT,
+            linkage_engine=os.environ.get("LINKED_CYP_LINKAGE_ENGINE") or "duckdb",
+            spark_python=Path(spark_python) if spark_python else None,
         )
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -20,6 +20,7 @@ from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.linkage import blocking, incremental, model
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.person_records import COLUMNS
+from linked_cyp.linkage.spark import Spark
 from linked_cyp.linkage.splink_session import SCHEMA, linker
 from linked_cyp.linkage.training import TrainedModel, current_model
 
@@ -33,6 +34,7 @@ def predict(
     chunks: int | None = None,
     given: Parameters | None = None,
     use_state: bool = True,
+    spark: Spark | None = None,
 ) -> dict[str, int | str]:
     """Score the pairs that a blocking rule finds and keep those worth resolving.
 
@@ -45,6 +47,7 @@ def predict(
         given: other parameters than those of the file.
         use_state: score only what changed since the last run, and remember this one. Without it
             everything is scored and nothing remembered.
+        spark: score on Spark instead of DuckDB (same result); ``chunks`` is Spark's own matter.
 
     Writes ``linkage.main.pairs`` (record_key_l < record_key_r, match_weight, one ``gamma_`` per
     comparison, the ``rule`` that found it first, model_id), ``blocking`` and ``scored``.
@@ -74,7 +77,7 @@ def predict(
             ]
         }
         if use_state:
-            scoring = [trained.model_id, settings, asdict(chosen), version("splink")]
+            scoring = [trained.model_id, settings, chosen.lowest_weight, version("splink")]
             read = [*columns, *blocking.flags(used)]
             changes = incremental.find_changes(con, relation, read, scoring, chosen.rescore_share)
         else:
@@ -90,7 +93,11 @@ def predict(
         plan = _Plan(parts, changes.is_full)
         with linker(con, relation, settings, doing="scoring candidate pairs") as splink:
             con.execute(f"CREATE TABLE {_FOUND} ({_pairs_ddl(trained)})")
-            if used and scored:
+            if used and scored and spark:
+                new = None if changes.is_full else incremental.CHANGED
+                with spark.scored(con, settings, chosen.lowest_weight, new) as found:
+                    con.execute(f"INSERT INTO {_FOUND} {_pairs_sql(found, trained, used)}")
+            elif used and scored:
                 for part in range(parts):
                     _score_part(con, splink, plan, part, trained, used, chosen.lowest_weight)
             kept = _store(con, trained, counts, plan, use_state)
