@@ -10,6 +10,10 @@ inside the identifiable store and in memory while linkage encodes them.
 
 from __future__ import annotations
 
+import csv
+from functools import cache
+from pathlib import Path
+
 import jellyfish
 import polars as pl
 
@@ -92,6 +96,35 @@ def compact_name(names: pl.Expr) -> pl.Expr:
 def first_part(names: pl.Expr) -> pl.Expr:
     """The first part of a standardised name: MARY of MARY JANE."""
     return names.str.extract("^([A-Z]+)", 1)
+
+
+def formal_name(names: pl.Expr, place: int) -> pl.Expr:
+    """What the first part of a standardised forename stands for: ELIZABETH for LIZ.
+
+    A familiar form may stand for several names: ``place`` 1 gives the commoner one (or the name
+    itself, where it stands for nothing else), 2 another or null. Variant spellings and the forms
+    of other languages count as familiar forms. The table is ``nicknames.csv``.
+    """
+    first = first_part(names)
+    formal = first.replace_strict(_formal_names(place), default=None, return_dtype=pl.String)
+    return pl.coalesce(formal, first) if place == 1 else formal
+
+
+@cache
+def _formal_names(place: int) -> dict[str, str]:
+    """Formal name by form: a formal name stands for itself first, then for the commoner ones.
+
+    How common a formal name is shows in how many forms it has.
+    """
+    forms: dict[str, list[tuple[int, str]]] = {}
+    with Path(__file__).with_name("nicknames.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            familiar = row["familiar"].split()
+            forms.setdefault(row["formal"], []).append((-1_000, row["formal"]))
+            for form in familiar:
+                forms.setdefault(form, []).append((-len(familiar), row["formal"]))
+    chosen = {form: [name for _, name in sorted(names)] for form, names in forms.items()}
+    return {form: names[place - 1] for form, names in chosen.items() if len(names) >= place}
 
 
 def name_parts(names: pl.Expr) -> pl.Expr:

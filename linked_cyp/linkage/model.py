@@ -51,12 +51,21 @@ def _name_exact(field: str) -> str:
     return " OR ".join(_equal(column) for column in columns)
 
 
+def _another_form() -> str:
+    """LIZ for ELIZABETH, ALEX for either of two names; or a middle name used as the first."""
+    forms = [f"forename_form_{a}_l = forename_form_{b}_r" for a in (1, 2) for b in (1, 2)]
+    # Never middle name with middle name: twins may share it.
+    used = ["forename_second_l = forename_form_1_r", "forename_form_1_l = forename_second_r"]
+    return " OR ".join(forms + used)
+
+
 def forename_levels(hardened: bool) -> Levels:
     return {
         NULL_LEVEL: _name_missing("forename"),
         "exact": _name_exact("forename"),
         "dice_80": dice("forename", 80, hardened),
         "sound": f"{_equal('forename_sound_birth_date')} OR {_equal('forename_sound_postcode')}",
+        "form": _another_form(),
         "dice_60": dice("forename", 60, hardened),
         "dice_45": dice("forename", 45, hardened),
         # Another first name, same birth date, same surname (misspelt or not): a twin until an

@@ -12,7 +12,7 @@ import polars as pl
 
 from linked_cyp.identifiers import Rule, postcode_sector
 from linked_cyp.linkage.encodings import MISSING, Encoder
-from linked_cyp.names import compact_name, first_part, name_parts, phonetic
+from linked_cyp.names import compact_name, first_part, formal_name, name_parts, phonetic
 
 TOKEN = "BIGINT"
 COLUMNS: dict[str, str] = {
@@ -43,6 +43,9 @@ COLUMNS: dict[str, str] = {
     "surname_swapped": TOKEN,  # surname with the swapped date of birth
     "surname_postcode": TOKEN,
     "surname_sound_birth_date": TOKEN,
+    "forename_form_1": TOKEN,  # what a familiar first name stands for: LIZ is ELIZABETH
+    "forename_form_2": TOKEN,
+    "forename_second": TOKEN,  # second or middle name, which some use as the first
     "surname_part_1": TOKEN,
     "surname_part_2": TOKEN,
     "names": TOKEN,  # both names, in either order
@@ -72,6 +75,8 @@ IDENTITY_SCHEMA: dict[str, pl.DataType] = {
     "sex": pl.Int8(),
     "postcode": pl.String(),
 }
+# Further columns that an identity may have.
+OPTIONAL: dict[str, pl.DataType] = {"middle_names": pl.String()}
 # List columns of further values, most recent first, and the field they stand for.
 ALTERNATIVES = {
     "other_forenames": "forename",
@@ -89,13 +94,17 @@ def expand(identities: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         identities: one row per source person: :data:`IDENTITY_SCHEMA` and any of
-            :data:`ALTERNATIVES`.
+            :data:`OPTIONAL` and :data:`ALTERNATIVES`.
 
     Returns:
-        :data:`IDENTITY_SCHEMA` with ``alternative``, sorted by record_key and alternative.
+        :data:`IDENTITY_SCHEMA`, :data:`OPTIONAL` and ``alternative``, sorted by record_key and
+        alternative.
     """
-    current = identities.select(
-        *(pl.col(n).cast(t) for n, t in IDENTITY_SCHEMA.items()),
+    missing = [
+        pl.lit(None, dtype=t).alias(n) for n, t in OPTIONAL.items() if n not in identities.columns
+    ]
+    current = identities.with_columns(missing).select(
+        *(pl.col(n).cast(t) for n, t in (IDENTITY_SCHEMA | OPTIONAL).items()),
         pl.lit(0, dtype=pl.Int16).alias("alternative"),
     )
     rows = [current]
@@ -130,102 +139,149 @@ def encode(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
             "", None
         )
     )
-    out: dict[str, np.ndarray] = {}
-    dates = _date_tokens(rows["birth_date"], encoder, out)
-    out["nhs"] = encoder.tokens("nhs", rows["nhs_number"])
-    out["upn"] = encoder.tokens("upn", rows["upn"])
-    out["la_child"] = encoder.tokens("la_child", rows["la_child_id"])
-    out["postcode"] = encoder.tokens("postcode", rows["postcode"])
-    sectors = per_distinct(rows["postcode"], postcode_sector)
-    out["postcode_sector"] = encoder.tokens("postcode_sector", sectors)
-    names = _name_tokens(rows, dates, out, encoder)
-    tokens = {
-        name: pl.Series(name, values, dtype=pl.Int64).replace(int(MISSING), None)
-        for name, values in out.items()
+    out = {
+        "nhs": encoder.tokens("nhs", rows["nhs_number"]),
+        "upn": encoder.tokens("upn", rows["upn"]),
+        "la_child": encoder.tokens("la_child", rows["la_child_id"]),
+        **tokens_of_distinct(rows["birth_date"], _DATE_TOKENS, encoder),
+        **tokens_of_distinct(rows["postcode"], _POSTCODE_TOKENS, encoder),
     }
+    blooms = _compose_names(rows, out, encoder)
     others = {
         "is_named": rows["forename"].is_not_null() | rows["surname"].is_not_null(),
         "is_upn_permanent": rows["upn"].str.contains("[0-9]$"),
         **{n: rows[n] for n in ("record_key", "source", "supplier", "alternative", "exclusion")},
         "sex": rows["sex"],
     }
-    frame = pl.DataFrame({**others, **tokens, **names})
-    return frame.select(name for name in COLUMNS if name != "record_id")
-
-
-def _date_tokens(
-    birth_dates: pl.Series, encoder: Encoder, out: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Tokens of the date and its parts into ``out``; those that only salt are returned."""
-    frame = birth_dates.alias("d").to_frame()
-    d = pl.col("d")
-    texts = frame.select(
-        d.dt.strftime("%Y-%m-%d").alias("birth_date"),
-        pl.when((d.dt.day() <= 12) & (d.dt.day() != d.dt.month()))
-        .then(d.dt.strftime("%Y-%d-%m"))
-        .alias("birth_date_swapped"),
-        d.dt.strftime("%Y-%m").alias("birth_year_month"),
-        d.dt.strftime("%Y//%d").alias("birth_year_day"),
-        d.dt.strftime("%m-%d").alias("birth_month_day"),
-        d.dt.strftime("%Y").alias("birth_year"),
+    frame = pl.DataFrame({**others, **blooms, **out})
+    # MISSING is an array's null.
+    return frame.select(
+        pl.when(pl.col(name) != int(MISSING)).then(pl.col(name)) if name in out else pl.col(name)
+        for name in COLUMNS
+        if name != "record_id"
     )
-    for name in texts.columns[:-1]:
-        purpose = name.removesuffix("_swapped")  # a swapped date is compared with a date
-        out[name] = encoder.tokens(purpose, texts[name])
-    return {"birth_year": encoder.tokens("birth_year", texts["birth_year"])}
 
 
-def _name_tokens(
-    rows: pl.DataFrame,
-    dates: dict[str, np.ndarray],
-    out: dict[str, np.ndarray],
-    encoder: Encoder,
+def _date(text: str) -> Rule:
+    return lambda dates: dates.dt.strftime(text)
+
+
+def _swapped(dates: pl.Expr) -> pl.Expr:
+    day, month = dates.dt.day(), dates.dt.month()
+    return pl.when((day <= 12) & (day != month)).then(dates.dt.strftime("%Y-%d-%m"))
+
+
+def _text(values: pl.Expr) -> pl.Expr:
+    return values
+
+
+def _telling_part(place: int) -> Rule:
+    """The first or the last of the parts of a name; the last only where there are several."""
+
+    def rule(names: pl.Expr) -> pl.Expr:
+        parts = name_parts(names)
+        if place == 0:
+            return parts.list.first()
+        return pl.when(parts.list.len() > 1).then(parts.list.last())
+
+    return rule
+
+
+def _second_part(names: pl.Expr) -> pl.Expr:
+    return pl.when(name_parts(names).list.len() > 1).then(name_parts(names).list.get(1))
+
+
+# Column -> purpose of its token (equal purposes can be compared) and how its text is made.
+TokenRules = dict[str, tuple[str, Rule]]
+_DATE_TOKENS: TokenRules = {
+    "birth_date": ("birth_date", _date("%Y-%m-%d")),
+    "birth_date_swapped": ("birth_date", _swapped),
+    "birth_year_month": ("birth_year_month", _date("%Y-%m")),
+    "birth_year_day": ("birth_year_day", _date("%Y//%d")),
+    "birth_month_day": ("birth_month_day", _date("%m-%d")),
+    "birth_year": ("birth_year", _date("%Y")),
+}
+_POSTCODE_TOKENS: TokenRules = {
+    "postcode": ("postcode", _text),
+    "postcode_sector": ("postcode_sector", postcode_sector),
+}
+_FORENAME_TOKENS: TokenRules = {
+    "name": ("name", compact_name),
+    # MARY JANE is often written MARY: a forename sounds like its first part.
+    "sound": ("forename_sound", lambda names: phonetic(first_part(names))),
+    "form_1": ("forename_form", lambda names: formal_name(names, 1)),
+    "form_2": ("forename_form", lambda names: formal_name(names, 2)),
+    "second": ("forename_form", _second_part),
+}
+_SURNAME_TOKENS: TokenRules = {
+    "name": ("name", compact_name),
+    "sound": ("surname_sound", phonetic),
+    "part_1": ("surname_part", _telling_part(0)),
+    "part_2": ("surname_part", _telling_part(-1)),
+}
+_MIDDLE_NAME_TOKENS: TokenRules = {"second": ("forename_form", _telling_part(0))}
+
+
+def _compose_names(
+    rows: pl.DataFrame, out: dict[str, np.ndarray], encoder: Encoder
 ) -> dict[str, np.ndarray]:
     """Composite tokens of the names into ``out``; the Bloom encodings are returned."""
-    bloom_columns: dict[str, np.ndarray] = {}
-    alone: dict[str, np.ndarray] = {}
-    # MARY JANE is often written MARY: a forename sounds like its first part.
-    heard_of = {"forename": lambda name: phonetic(first_part(name)), "surname": phonetic}
-    for field in ("forename", "surname"):
-        texts = per_distinct(rows[field], compact_name)
-        name = alone[field] = encoder.tokens("name", texts)
-        heard = encoder.tokens(f"{field}_sound", per_distinct(rows[field], heard_of[field]))
+    birth_date, postcode = out["birth_date"], out["postcode"]
+    forename = tokens_of_distinct(rows["forename"], _FORENAME_TOKENS, encoder)
+    surname = tokens_of_distinct(rows["surname"], _SURNAME_TOKENS, encoder)
+    middle = tokens_of_distinct(rows["middle_names"], _MIDDLE_NAME_TOKENS, encoder)["second"]
+    forename["second"] = np.where(forename["second"] == MISSING, middle, forename["second"])
+    for field, tokens in (("forename", forename), ("surname", surname)):
         # An exact name is compared in three composites, so the salt never hides an agreement.
-        out[f"{field}_birth_date"] = encoder.compose(f"{field}_birth_date", name, out["birth_date"])
-        out[f"{field}_postcode"] = encoder.compose(f"{field}_postcode", name, out["postcode"])
-        out[f"{field}_sound_birth_date"] = encoder.compose(
-            f"{field}_sound_birth_date", heard, out["birth_date"]
-        )
-        if field == "forename":
-            out["forename_sound_postcode"] = encoder.compose(
-                "forename_sound_postcode", heard, out["postcode"]
-            )
-        bloom = encoder.bloom(field, texts, out["birth_date"])
-        bloom_columns |= {
-            f"{field}_lane_0": np.asarray(bloom.lane_0),
-            f"{field}_lane_1": np.asarray(bloom.lane_1),
-            f"{field}_bits": bloom.bits,
-        }
-    out["surname_swapped"] = encoder.compose(
-        "surname_birth_date", alone["surname"], out["birth_date_swapped"]
+        for column, part, other in (
+            ("birth_date", "name", birth_date),
+            ("postcode", "name", postcode),
+            ("sound_birth_date", "sound", birth_date),
+        ):
+            purpose = f"{field}_{column}"
+            out[purpose] = encoder.compose(purpose, tokens[part], other)
+    out["forename_sound_postcode"] = encoder.compose(
+        "forename_sound_postcode", forename["sound"], postcode
     )
-    for number in (1, 2):
-        several = per_distinct(rows["surname"], _SURNAME_PARTS[number])
-        tokens = encoder.tokens("surname_part", several)
-        out[f"surname_part_{number}"] = encoder.salted("surname_part", tokens, out["birth_date"])
-    first = np.minimum(alone["forename"], alone["surname"])
-    second = np.maximum(alone["forename"], alone["surname"])
+    out["surname_swapped"] = encoder.compose(
+        "surname_birth_date", surname["name"], out["birth_date_swapped"]
+    )
+    for part in ("form_1", "form_2", "second"):
+        out[f"forename_{part}"] = encoder.salted("forename_form", forename[part], birth_date)
+    for part in ("part_1", "part_2"):
+        out[f"surname_{part}"] = encoder.salted("surname_part", surname[part], birth_date)
+    first = np.minimum(forename["name"], surname["name"])
+    second = np.maximum(forename["name"], surname["name"])
     out["names"] = encoder.compose("names", first, second)
-    out["names_birth_year"] = encoder.compose("names_birth_year", out["names"], dates["birth_year"])
-    return bloom_columns
+    out["names_birth_year"] = encoder.compose(
+        "names_birth_year", out["names"], out.pop("birth_year")
+    )
+    blooms: dict[str, np.ndarray] = {}
+    for field in ("forename", "surname"):
+        compact = rows.select(compact_name(pl.col(field))).to_series()
+        bloom = encoder.bloom(field, compact, birth_date)
+        blooms[f"{field}_lane_0"], blooms[f"{field}_lane_1"] = bloom.lane_0, bloom.lane_1
+        blooms[f"{field}_bits"] = bloom.bits
+    return blooms
 
 
-def _last_of_several(names: pl.Expr) -> pl.Expr:
-    parts = name_parts(names)
-    return pl.when(parts.list.len() > 1).then(parts.list.last())
-
-
-_SURNAME_PARTS = {1: lambda names: name_parts(names).list.first(), 2: _last_of_several}
+def tokens_of_distinct(
+    values: pl.Series, rules: TokenRules, encoder: Encoder
+) -> dict[str, np.ndarray]:
+    """Tokens of texts made from a column; texts and tokens are made once per distinct value."""
+    distinct = values.drop_nulls().unique().alias("value")
+    lazy = distinct.to_frame().lazy()
+    texts = lazy.select(r(pl.col("value")).alias(n) for n, (_, r) in rules.items()).collect()
+    # A null is looked up behind the last distinct value.
+    found = {
+        name: np.append(encoder.tokens(purpose, texts[name].cast(pl.String)), MISSING)
+        for name, (purpose, _) in rules.items()
+    }
+    lookup = distinct.to_frame().with_row_index("place")
+    whole = values.alias("value").to_frame()
+    place = whole.join(lookup, on="value", how="left", maintain_order="left")["place"]
+    rows = place.fill_null(len(distinct)).to_numpy()
+    return {name: tokens[rows] for name, tokens in found.items()}
 
 
 def per_distinct(values: pl.Series, rule: Rule) -> pl.Series:

@@ -23,7 +23,7 @@ from linked_cyp.linkage.person_records import (
     expand,
     per_distinct,
 )
-from linked_cyp.names import compact_name, name_parts, phonetic
+from linked_cyp.names import compact_name, formal_name, name_parts, phonetic
 
 SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
 SAMPLED_PAIRS = 300_000
@@ -35,6 +35,7 @@ def write_person_records(
     sources: pl.DataFrame,
     aliases: pl.DataFrame,
     encoder: Encoder,
+    others: OtherRecords | None = None,
 ) -> int:
     """Encode identities batch by batch into ``linkage.main.person_record`` and its companions.
 
@@ -46,6 +47,7 @@ def write_person_records(
         aliases: ``identifier`` (nhs or upn), ``former``, ``present``: numbers that a source says
             replaced each other, standardised.
         encoder: how names are encoded.
+        others: records that were encoded elsewhere, with the same keys.
 
     Returns:
         Number of rows, alternatives included.
@@ -120,6 +122,7 @@ def name_agreement(field: str, frequencies: pl.DataFrame, encoder: Encoder) -> d
         "dice_80": alike >= 80,
         "part": shares_part,
         "sound": (heard[left] == heard[right]) & (heard[left] != ""),
+        "form": _share_a_form(people["name"], left, right),
         "dice_60": alike >= 60,
         "dice_45": alike >= 45,
         "differ": np.ones(SAMPLED_PAIRS, dtype=bool),
@@ -133,6 +136,15 @@ def name_agreement(field: str, frequencies: pl.DataFrame, encoder: Encoder) -> d
             shares[level] = max(float(here.mean()), 0.5 / SAMPLED_PAIRS)
             rest &= ~here
     return shares
+
+
+def _share_a_form(names: pl.Series, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Whether two forenames may stand for one name (as in the comparison's level)."""
+    both = pl.concat_list(formal_name(pl.col("name"), place) for place in (1, 2))
+    frame = names.alias("name").to_frame().select(both.list.drop_nulls())
+    forms = [set(x) for x in frame.to_series().to_list()]
+    pairs = zip(left.tolist(), right.tolist(), strict=True)
+    return np.array([not forms[a].isdisjoint(forms[b]) for a, b in pairs], dtype=bool)
 
 
 def _frequencies(names: pl.Series) -> pl.DataFrame:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linked_cyp import names as names_module
 from linked_cyp.identifiers import on_series, plain
 from linked_cyp.names import (
     compact_name,
     first_part,
+    formal_name,
     name_parts,
     phonetic,
     standardise_forename,
@@ -106,6 +110,41 @@ def test_parts_that_tell_people_apart(name: str, parts: list[str]) -> None:
 )
 def test_spellings_of_one_name_sound_alike(names: list[str]) -> None:
     assert on_series(phonetic, pl.Series(names)).n_unique() == 1
+
+
+@pytest.mark.parametrize(
+    ("familiar", "formal"),
+    [
+        ("LIZ", "ELIZABETH"),
+        ("BETH", "ELIZABETH"),
+        ("OLLIE", "OLIVER"),
+        ("MO", "MOHAMMED"),
+        ("KASIA", "CATHERINE"),
+        ("SEUN", "OLUWASEUN"),
+        ("TOM LEE", "THOMAS"),  # the first part counts
+        ("ZEBEDEE", "ZEBEDEE"),  # not in the table: it stands for itself
+    ],
+)
+def test_a_familiar_name_stands_for_a_formal_one(familiar: str, formal: str) -> None:
+    assert formal in {plain(lambda n, p=place: formal_name(n, p), familiar) for place in (1, 2)}
+
+
+def test_an_ambiguous_name_stands_for_the_two_commonest_and_a_formal_one_for_itself_first() -> None:
+    forms = {
+        n: [plain(lambda x, p=p: formal_name(x, p), n) for p in (1, 2)] for n in ("ALEX", "JACK")
+    }
+    assert forms["ALEX"] == ["ALEXANDER", "ALEXANDRA"]
+    assert forms["JACK"] == ["JACK", "JOHN"]
+    assert plain(lambda n: formal_name(n, 2), "ZEBEDEE") is None
+
+
+def test_the_table_of_nicknames_holds_standardised_names_once() -> None:
+    table = pl.read_csv(Path(names_module.__file__).with_name("nicknames.csv"))
+    assert table["formal"].is_unique().all()
+    listed = table.with_columns(pl.col("familiar").str.split(" "))
+    assert (listed["familiar"].list.n_unique() == listed["familiar"].list.len()).all()
+    names = pl.concat([table["formal"], listed["familiar"].explode()])
+    assert on_series(standardise_name, names).equals(names)
 
 
 def test_different_names_sound_different() -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +41,16 @@ def test_tokens_are_equal_exactly_where_texts_are(values):
     assert len(known) == len({text for text, _ in known}) == len({token for _, token in known})
 
 
+@given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=10))
+@settings(max_examples=40, deadline=None)
+def test_tokens_are_the_first_63_bits_of_aes_cmac(texts):
+    tokens = encoder().tokens("nhs", pl.Series(texts))
+    for text, token in zip(texts, tokens.tolist(), strict=True):
+        mac = CMAC(algorithms.AES(Keys(KEY).derive("linkage:nhs")))
+        mac.update(text.encode())
+        assert token == int.from_bytes(mac.finalize()[:8], "little") % 2**63
+
+
 def test_tokens_depend_on_key_and_purpose():
     names = pl.Series(["AMY"])
     token = encoder().tokens("name", names)[0]
@@ -68,6 +80,17 @@ def test_bloom_counts_its_bits_and_repeats(names, salt):
         ones = sum((int(x[i]) & (2**64 - 1)).bit_count() for x in (bloom.lane_0, bloom.lane_1))
         assert ones == bloom.bits[i]
         assert 0 < ones <= encodings.HASHES * len(bigrams(name))
+
+
+@given(names=st.lists(st.one_of(st.none(), NAMES, st.just("")), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_bigrams_of_many_names_are_those_of_each(names):
+    vocabulary, grams, starts, codes = encodings._grams_of_distinct(
+        pl.Series(names, dtype=pl.String)
+    )
+    for name, code in zip(names, codes.tolist(), strict=True):
+        found = [vocabulary[int(g)] for g in grams[starts[code] : starts[code + 1]]]
+        assert (sorted(found) == bigrams(name)) if name else code == -1
 
 
 def test_bloom_is_the_same_in_chunks_of_any_size(monkeypatch):

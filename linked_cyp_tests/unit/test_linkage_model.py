@@ -14,7 +14,7 @@ from linked_cyp.linkage import model, training
 from linked_cyp.linkage.chance import agreement_by_chance
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.parameters import parameters
-from linked_cyp.linkage.person_records import IDENTITY_SCHEMA, TOKENS, encode, expand
+from linked_cyp.linkage.person_records import IDENTITY_SCHEMA, OPTIONAL, TOKENS, encode, expand
 from linked_cyp.linkage.prediction import _case
 from linked_cyp.linkage.records import name_agreement
 
@@ -38,7 +38,11 @@ def levels_of(hardened: bool = True, child: dict | None = None, **changes) -> di
     first = CHILD | (child or {})
     rows = [first | {"record_key": 1}, first | changes | {"record_key": 2}]
     frame = pl.DataFrame(rows, schema=IDENTITY_SCHEMA)
-    encoded = encode(expand(frame), Encoder(KEYS, hardened=hardened))
+    return agreement(encode(expand(frame), Encoder(KEYS, hardened=hardened)), 1, 2, hardened)
+
+
+def agreement(encoded: pl.DataFrame, left: int, right: int, hardened: bool = True):
+    """The level of each comparison between two records."""
     con = duckdb.connect()
     con.register("records", encoded.to_arrow())
     comparisons = model.comparison_levels(hardened)
@@ -46,7 +50,8 @@ def levels_of(hardened: bool = True, child: dict | None = None, **changes) -> di
     sides = ", ".join(f"{s}.{c} AS {c}_{s}" for c in encoded.columns for s in "lr")
     (row,) = con.execute(
         f"SELECT {gammas} FROM (SELECT {sides} FROM records l, records r"
-        " WHERE l.record_key = 1 AND r.record_key = 2)"
+        " WHERE l.record_key = ? AND r.record_key = ?)",
+        [left, right],
     ).fetchall()
     return {
         name: next(x for x in labels if model.level_number(name, x) == number)
@@ -63,7 +68,10 @@ def test_a_copy_agrees_everywhere():
     [
         ({"forename": "KATHERINEANNE"}, {"forename": "exact"}),
         ({"forename": "KATHERINE ANN"}, {"forename": "dice_80"}),
-        ({"forename": "CATHERINE"}, {"forename": "sound"}),
+        ({"forename": "CATHARINA"}, {"forename": "sound"}),
+        ({"forename": "KITTY"}, {"forename": "form"}),  # familiar
+        ({"forename": "EKATERINA"}, {"forename": "form"}),  # another language's
+        ({"forename": "ANNE"}, {"forename": "form"}),  # the second name is used
         ({"forename": "MOHAMMED"}, {"forename": "twin", "surname": "exact"}),
         ({"forename": "MOHAMMED", "surname": "OKONJO SMITHS"}, {"forename": "twin"}),
         ({"forename": "MOHAMMED", "surname": "PATEL"}, {"forename": "differ", "surname": "differ"}),
@@ -87,6 +95,18 @@ def test_a_copy_agrees_everywhere():
 def test_levels(change, expected):
     found = levels_of(**change)
     assert {name: found[name] for name in expected} == expected
+
+
+def test_a_middle_name_used_as_the_first_is_recognised_but_shared_ones_prove_nothing():
+    rows = [
+        CHILD | {"record_key": 1, "forename": "PETER", "middle_names": "JOHN PAUL"},
+        CHILD | {"record_key": 2, "forename": "JOHN", "middle_names": None},
+        CHILD | {"record_key": 3, "forename": "MARK", "middle_names": "JOHN"},
+    ]
+    frame = pl.DataFrame(rows, schema=IDENTITY_SCHEMA | OPTIONAL)
+    encoded = encode(expand(frame), Encoder(KEYS))
+    assert agreement(encoded, 1, 2)["forename"] == "form"
+    assert agreement(encoded, 1, 3)["forename"] == "twin"
 
 
 def test_names_cannot_be_compared_where_nothing_salts_them():
