@@ -1,23 +1,30 @@
-"""What hardened encodings and conflict-aware resolution cost and gain.
+"""What hardened encodings and conflict-aware resolution cost and gain, at a million records.
 
-Against clear-text Splink on the same records: equivalent comparisons, the same blocking rules,
-connected components at a match probability of 0.95. Same data, same run, each in a process of its
-own; look at the ratios, not at the seconds.
+One population (:mod:`benchmarks.linkage_population`), each variant in a process of its own; look at
+the ratios, not at the seconds. Variants:
 
-    python -m benchmarks.linkage --children 10000 30000
+* ``clear``: clear-text Splink, equivalent comparisons, the same blocking rules, connected
+  components at a match probability of 0.95;
+* ``clear_resolver``: the same pairs, kept as ours are, under conflict-aware resolution;
+* ``plain``, ``hardened``: linkage as it runs, with the two kinds of encoding;
+* ``recipe``: Splink off the shelf (library comparisons, ``link_and_dedupe`` over five tables,
+  connected components at 0.95).
+
+    python -m benchmarks.linkage --sizes 100000 1000000 --out linkage.json
+    python -m benchmarks.linkage --table linkage.json
+    python -m benchmarks.linkage --encode
+
+Sizes are records, 2.4 for each child. See docs/linkage_benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,194 +32,180 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from benchmarks.linkage_steps import Steps
+from benchmarks.linkage_table import line, table
 from linked_cyp.keys import Keys
-from linked_cyp.linkage import model, predict, resolve, train
+from linked_cyp.linkage import predict, resolve, train
 from linked_cyp.linkage.encodings import Encoder
-from linked_cyp.linkage.evaluate import pairwise
-from linked_cyp.linkage.person_records import per_distinct
 from linked_cyp.linkage.records import write_person_records
-from linked_cyp.linkage.splink_session import linker
-from linked_cyp.names import phonetic
 from linked_cyp.stores import open_engine
-from linked_cyp_tests.unit.linkage_population import NO_ALIASES, SOURCES, population
 
-VARIANTS = ("clear", "plain", "hardened")
+VARIANTS = ("clear", "clear_resolver", "plain", "hardened", "recipe")
+RECORDS_PER_CHILD = 2.4
 BATCH = 200_000
 
 
-def encoded(
-    con: duckdb.DuckDBPyConnection, people: pl.DataFrame, hardened: bool
-) -> dict[str, float]:
-    keys = Keys(np.random.default_rng(8).bytes(32))
-    con.execute("ATTACH ':memory:' AS linkage")
-    batches = (people[i : i + BATCH] for i in range(0, people.height, BATCH))
-    seconds = {}
-    for step, work in (
-        (
-            "encode",
-            lambda: write_person_records(
-                con, batches, SOURCES, NO_ALIASES, Encoder(keys, hardened=hardened)
-            ),
-        ),
-        ("train", lambda: train(con)),
-        ("predict", lambda: predict(con)),
-        ("resolve", lambda: resolve(con)),
-    ):
-        start = time.perf_counter()
-        work()
-        seconds[step] = time.perf_counter() - start
-    con.execute(
-        "CREATE VIEW answer AS SELECT record_key, cluster AS person FROM linkage.main.person"
+def write_population(folder: Path, children: int, seed: int, harsh: bool) -> None:
+    """Draw a population into Parquet files."""
+    from benchmarks.linkage_population import population
+
+    people = population(children, seed=seed, harsh=harsh)
+    people.identities.write_parquet(folder / "identities.parquet", row_group_size=BATCH)
+    named = people.identities.select("record_key", "source", "forename").join(
+        people.sources.select("source", "feed"), on="source"
     )
-    return seconds
-
-
-def clear(con: duckdb.DuckDBPyConnection, people: pl.DataFrame) -> dict[str, float]:
-    start = time.perf_counter()
-    frame = people.with_columns(
-        per_distinct(people["forename"], phonetic).alias("forename_sound"),
-        per_distinct(people["surname"], phonetic).alias("surname_sound"),
+    records = people.truth.join(named, on="record_key")
+    shortest = records.group_by("child").agg(pl.col("forename").str.len_chars().max())
+    age = (pl.lit(2024.67) - pl.col("birth_date").dt.epoch("d") / 365.25 - 1970).floor()
+    groups = people.people.join(shortest, on="child", how="left").with_columns(
+        pl.when(pl.col("forename") <= 4)
+        .then(pl.lit("to 4 letters"))
+        .otherwise(pl.lit("longer"))
+        .alias("short_name"),
+        pl.when(age < 5)
+        .then(pl.lit("0-4"))
+        .when(age < 11)
+        .then(pl.lit("5-10"))
+        .when(age < 16)
+        .then(pl.lit("11-15"))
+        .otherwise(pl.lit("16-19"))
+        .alias("age"),
     )
-    con.register("people", frame.to_arrow())
-    con.execute(_CLEAR_TABLE)
-    seconds = {"encode": time.perf_counter() - start}
-    with linker(con, "memory.main.clear_record", clear_settings(), doing="clear text") as splink:
-        start = time.perf_counter()
-        training = splink.training
-        training.estimate_probability_two_random_records_match(
-            ["l.nhs = r.nhs", "l.upn = r.upn", model.PRIOR_NAMES.replace("names", "both_names")],
-            recall=0.8,
-        )
-        training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
-        for block in model.TRAINING_BLOCKS.values():
-            with suppress(ValueError):  # a level died out
-                training.estimate_parameters_using_expectation_maximisation(
-                    re.sub(r"\bnames\b", "both_names", block), max_pairs=1e6
-                )
-        seconds["train"] = time.perf_counter() - start
-        start = time.perf_counter()
-        scored = splink.inference.predict(threshold_match_probability=0.95)
-        seconds["predict"] = time.perf_counter() - start
-        start = time.perf_counter()
-        found = splink.clustering.cluster_pairwise_predictions_at_threshold(scored, 0.95)
-        con.execute(
-            "CREATE TABLE memory.main.answer AS SELECT record_id AS record_key,"
-            f" cluster_id AS person FROM {found.physical_name}"
-        )
-        seconds["resolve"] = time.perf_counter() - start
-    return seconds
+    frames = {
+        "sources": people.sources,
+        "aliases": people.aliases,
+        "truth": records.select("record_key", "child", "feed"),
+        "people": groups.drop("forename"),
+    }
+    for name, frame in frames.items():
+        frame.write_parquet(folder / f"{name}.parquet")
 
 
-_CLEAR_TABLE = """
-    CREATE TABLE memory.main.clear_record AS
-    SELECT record_key AS record_id, record_key, supplier, nhs_number AS nhs, upn,
-        la_child_id AS la_child, sex, forename, surname, forename_sound, surname_sound, postcode,
-        birth_date, left(postcode, length(postcode) - 2) AS postcode_sector,
-        strftime(birth_date, '%Y-%m') AS birth_year_month, strftime(birth_date, '%Y %d') AS
-        birth_year_day, strftime(birth_date, '%m-%d') AS birth_month_day,
-        try_strptime(strftime(birth_date, '%Y-%d-%m'), '%Y-%m-%d')::DATE AS birth_date_swapped,
-        least(forename, surname) || ' ' || greatest(forename, surname) AS both_names,
-        year(birth_date) AS birth_year FROM people
-"""
-_CLEAR_BLOCKS = {
-    "birth_date_surname": "l.birth_date = r.birth_date AND l.surname_sound = r.surname_sound",
-    "birth_date_forename": "l.birth_date = r.birth_date AND l.forename_sound = r.forename_sound",
-    "names_birth_year": "l.both_names = r.both_names AND l.birth_year = r.birth_year",
-    "postcode_forename": "l.postcode = r.postcode AND l.forename_sound = r.forename_sound",
-    "swapped_birth_date": "l.birth_date = r.birth_date_swapped AND l.surname = r.surname",
-    "names_sector": "l.both_names = r.both_names AND l.postcode_sector = r.postcode_sector",
-}
+def run(variant: str, folder: Path, chunks: int) -> dict[str, Any]:
+    """Link one population one way; what it took and how good it is."""
+    from benchmarks.linkage_clear import clear, recipe
+    from benchmarks.linkage_quality import quality
 
-
-def clear_settings() -> dict[str, Any]:
-    """The model's settings with clear-text name levels and blocking rules, u to be estimated."""
-    settings = model.settings()
-    for comparison in settings["comparisons"]:
-        name = comparison["output_column_name"]
-        for level in comparison["comparison_levels"]:
-            if name in ("forename", "surname"):
-                level["sql_condition"] = _clear_level(name, level["label_for_charts"])
-            if name not in ("nhs", "upn", "la_child"):
-                level["fix_m_probability"] = level["fix_u_probability"] = False
-        comparison["comparison_levels"] = [
-            level for level in comparison["comparison_levels"] if level["sql_condition"]
-        ]
-    for rule, name in zip(
-        settings["blocking_rules_to_generate_predictions"], model.BLOCKING_RULES, strict=True
-    ):
-        rule["blocking_rule"] = _CLEAR_BLOCKS.get(name, model.rule_sql(name))
-    settings["retain_matching_columns"] = False
-    return settings
-
-
-def _clear_level(field: str, label: str) -> str:
-    alike = f"jaro_winkler_similarity({field}_l, {field}_r) >= "
-    return {
-        "missing": f"{field}_l IS NULL OR {field}_r IS NULL",
-        "exact": f"{field}_l = {field}_r",
-        "dice_80": alike + "0.92",
-        "sound": f"{field}_sound_l = {field}_sound_r",
-        "dice_60": alike + "0.88",
-        "dice_45": alike + "0.7",
-        "differ": "ELSE",
-    }.get(label, "")
-
-
-def run(variant: str, people: Path, truth: Path) -> None:
-    frame = pl.read_parquet(people)
+    companions = {n: pl.read_parquet(folder / f"{n}.parquet") for n in ("sources", "aliases")}
+    people, steps = folder / "identities.parquet", Steps()
     with tempfile.TemporaryDirectory() as spill:
         con = open_engine(Path(spill))
-        seconds = (
-            clear(con, frame) if variant == "clear" else encoded(con, frame, variant == "hardened")
-        )
-        quality = pairwise(con.execute("FROM memory.main.answer").pl(), pl.read_parquet(truth))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        json.dumps(
-            {
-                "seconds": seconds,
-                "gigabytes": peak,
-                "precision": quality.precision,
-                "recall": quality.recall,
-                "f1": quality.f1,
-            }
-        )
+        con.execute("ATTACH ':memory:' AS linkage")
+        if variant == "recipe":
+            groups = companions["sources"].group_by("feed").agg("source").sort("feed")
+            feeds = dict(groups.iter_rows())
+            pairs = recipe(con, people, feeds, steps)
+        elif variant in ("plain", "hardened"):
+            hardened = variant == "hardened"
+            pairs = encoded(con, _batches(people), companions, steps, hardened, chunks)
+        else:
+            resolved = variant == "clear_resolver"
+            pairs = clear(
+                con, _batches(people), companions, steps, resolved=resolved, chunks=chunks
+            )
+        gigabytes = steps.gigabytes()
+        answer = con.execute("FROM memory.main.answer").pl()
+    truth, children = (pl.read_parquet(folder / f"{n}.parquet") for n in ("truth", "people"))
+    return {
+        "variant": variant,
+        "seconds": steps.seconds,
+        "cpu": steps.cpu,
+        "gigabytes": gigabytes,
+        "pairs": pairs,
+        **quality(answer, truth, children),
+    }
+
+
+def encoded(
+    con: duckdb.DuckDBPyConnection,
+    batches: Iterator[pl.DataFrame],
+    companions: dict[str, pl.DataFrame],
+    steps: Steps,
+    hardened: bool,
+    chunks: int,
+) -> int:
+    """Linkage as it runs, into ``answer``; the number of pairs kept."""
+    encoder = Encoder(Keys(np.random.default_rng(8).bytes(32)), hardened=hardened)
+    with steps("encode"):
+        write_person_records(con, batches, companions["sources"], companions["aliases"], encoder)
+    with steps("train"):
+        train(con)
+    with steps("predict"):
+        if chunks:
+            predict(con, chunks=chunks)
+        else:
+            predict(con)
+    with steps("resolve"):
+        resolve(con)
+    con.execute(
+        "CREATE VIEW memory.main.answer AS"
+        " SELECT record_key, cluster AS person FROM linkage.main.person"
     )
+    return int(con.execute("SELECT count(*) FROM linkage.main.pairs").fetchall()[0][0])
+
+
+def _batches(people: Path) -> Iterator[pl.DataFrame]:
+    """The identities some at a time, as a store hands them over."""
+    count = pl.scan_parquet(people).select(pl.len()).collect().item()
+    for start in range(0, count, BATCH):
+        yield pl.scan_parquet(people).slice(start, BATCH).collect()
+
+
+def _in_process(*arguments: str) -> str:
+    """Run this module again; only then is its peak memory its own."""
+    command = [sys.executable, "-m", "benchmarks.linkage", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every variant on every size; a line each as they finish, all of them saved."""
+    results: list[dict[str, Any]] = []
+    for size in given.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            children = str(round(size / RECORDS_PER_CHILD))
+            harsh = ["--harsh"] if given.harsh else []
+            _in_process("--draw", folder, children, "--seed", str(given.seed), *harsh)
+            for variant in given.variants:
+                tries = [
+                    json.loads(_in_process("--run", variant, folder, str(given.chunks)))
+                    for _ in range(given.repeat)
+                ]
+                best = min(tries, key=lambda found: sum(found["seconds"].values()))
+                results.append({"size": size, "harsh": given.harsh, **best})
+                print(line(results[-1]), flush=True)
+                if given.out:
+                    given.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--children", type=int, nargs="+", default=[10_000, 30_000])
-    parser.add_argument("--run", nargs=3, metavar=("VARIANT", "PEOPLE", "TRUTH"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[60_000], help="records")
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=VARIANTS)
+    parser.add_argument("--repeat", type=int, default=1, help="keep the fastest of so many")
+    parser.add_argument("--chunks", type=int, default=0, help="of prediction; 0: as linkage does")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--harsh", action="store_true", help="addresses disagree twice as often")
+    parser.add_argument("--out", type=Path, help="save the figures here (JSON)")
+    parser.add_argument("--table", type=Path, help="print the tables of a saved run (Markdown)")
+    parser.add_argument("--encode", action="store_true", help="measure the encoding alone")
+    parser.add_argument("--draw", nargs=2, metavar=("FOLDER", "CHILDREN"), help=argparse.SUPPRESS)
+    parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.run:
-        run(given.run[0], Path(given.run[1]), Path(given.run[2]))
-        return
-    steps = ("encode", "train", "predict", "resolve")
-    print(
-        "records variant    "
-        + "".join(f"{s:>9}" for s in steps)
-        + "    total  ratio    GB    P       R       F1"
-    )
-    for children in given.children:
-        people = population(children)
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [str(Path(folder) / f"{name}.parquet") for name in ("people", "truth")]
-            people.identities.write_parquet(paths[0])
-            people.truth.write_parquet(paths[1])
-            baseline = 0.0
-            for variant in VARIANTS:
-                command = [sys.executable, "-m", "benchmarks.linkage", "--run", variant, *paths]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                found = json.loads(done.stdout)
-                total = sum(found["seconds"].values())
-                baseline = baseline or total
-                print(
-                    f"{people.identities.height:7} {variant:10} "
-                    + "".join(f"{found['seconds'][s]:9.2f}" for s in steps)
-                    + f"{total:9.2f}{total / baseline:7.2f}{found['gigabytes']:6.2f}"
-                    + "".join(f"{found[k]:8.4f}" for k in ("precision", "recall", "f1"))
-                )
+    if given.draw:
+        write_population(Path(given.draw[0]), int(given.draw[1]), given.seed, given.harsh)
+    elif given.run:
+        variant, folder, chunks = given.run
+        print(json.dumps(run(variant, Path(folder), int(chunks))))
+    elif given.table:
+        print(table(json.loads(given.table.read_text(encoding="utf-8"))))
+    elif given.encode:
+        from benchmarks.linkage_encoding import measure
+
+        for name, speed in measure().items():
+            print(f"{name:60} {speed / 1e6:7.2f} million a second")
+    else:
+        print(table(compare(given)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ English children under 20 in seven areas, in households with brothers, sisters a
 by a GP (spine), schools and social care (with names), hospitals and mental health services (no
 names). Names, origins, ethnic mixes and most error rates are those of :mod:`linked_cyp.synthetic`
 (``parameters/``, where each says where it comes from); what that population has no need of is in
-the constants of :mod:`benchmarks.linkage_people` and :mod:`benchmarks.linkage_errors`. Values come out standardised, as linkage sees them: a placeholder (BABY, ZZ99,
-UN1, 1 January 1900) or a number that fails its check digit is null.
+the constants of :mod:`benchmarks.linkage_people` and :mod:`benchmarks.linkage_errors`. Values come
+out standardised, as linkage sees them: a placeholder (BABY, ZZ99, UN1, 1 January 1900) or a number
+that fails its check digit is null.
 
 Errors strike a record with its source's rate times a multiplier of ethnicity, deprivation and
 local authority, because published linkages lose children of ethnic minorities and poor families
