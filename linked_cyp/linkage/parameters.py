@@ -18,11 +18,18 @@ class LevelParameters:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """What one wrong and one missed link cost, in the same unit."""
+
+    false_link: float
+    missed_link: float
+
+
+@dataclass(frozen=True)
 class Parameters:
     """See ``parameters.toml``, which says where each number comes from."""
 
     lowest_weight: float
-    link_weight: float
     nameless_margin: float
     strong_weight: float
     most_pairs_per_record: float
@@ -38,7 +45,14 @@ class Parameters:
     chance_pairs: int
     prior_recall: float
     fallback_prior: float
+    thresholds: dict[str, float]  # by edge class
+    loss: Loss
     levels: dict[str, dict[str, LevelParameters]]
+
+    @property
+    def link_weight(self) -> float:
+        """The match weight from which agreeing names join persons."""
+        return self.thresholds["named"]
 
 
 PARAMETERS_FILE = Path(__file__).with_name("parameters.toml")
@@ -54,4 +68,9 @@ def parameters() -> Parameters:
     }
     sections = ("prediction", "blocking", "scoring", "training")
     values = {key: value for name in sections for key, value in document[name].items()}
-    return Parameters(**values, levels=levels)
+    return Parameters(
+        **values,
+        thresholds=document["thresholds"],
+        loss=Loss(**document["loss"]),
+        levels=levels,
+    )

@@ -1,15 +1,12 @@
 """Conflict-aware resolution: from scored pairs to persons.
 
-Pairs are taken in descending weight and two groups of records are joined unless that would put
-together two valid NHS numbers, two permanent UPNs, or two ids that one source gives to different
-children. Almost all groups hold no conflict at all, so they are found set-wise as connected
-components; only contested components are walked pair by pair.
-
-Two first names under one surname and birth date are two children, whatever else agrees, unless an
-identifier says otherwise: in small data the weights alone do not keep twins apart.
-
-A record without names (hospital, looked-after children) that shares no identifier with its
-candidate is linked in a second step, and only when one candidate leads all others by a margin.
+In this order: what a clerical reviewer called the same person; pairs in which an identifier or
+names agree, from the strongest down; and last, records without a forename (hospital, looked-after
+children) that share no identifier with their candidate, only where one candidate leads all others
+by a margin. Nothing is joined that would put together two valid NHS numbers, two permanent UPNs,
+two ids that one source gives to different children, twins (two forenames under one surname and
+birth date, unless an identifier says otherwise), or what a reviewer called different people. All
+that is refused is kept with its reason, for review.
 """
 
 from __future__ import annotations
@@ -22,87 +19,130 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.errors import value_free
-from linked_cyp.linkage.model import level_number
+from linked_cyp.linkage.edges import (
+    EDGE_CLASSES,
+    edge_class_sql,
+    prior_weight,
+    twin_sql,
+    weight_sql,
+)
+from linked_cyp.linkage.joining import (
+    CODE,
+    REASONS,
+    SINGLE,
+    Apart,
+    cluster_values,
+    connected_components,
+    join_without_conflict,
+)
 from linked_cyp.linkage.parameters import Parameters, parameters
+from linked_cyp.linkage.review.decisions import newest_decisions
+from linked_cyp.linkage.review.thresholds import thresholds_in_force
 
-IDENTIFIERS = ("nhs", "upn", "la_child")
-REASONS = {
-    "nhs": "two NHS numbers",
-    "upn": "two permanent UPNs",
-    "local": "two ids of one source",
-    "twin": "another first name, same surname and birth date",
-    "ambiguous": "no names, and another candidate is as good",
-    "names_disagree": "no names here, and the names beside it do not support it",
-}
-
-_CODES = {kind: number for number, kind in enumerate(REASONS, 1)}  # 0: not refused
+__all__ = ["Resolution", "connected_components", "resolve", "resolve_pairs"]
+DECIDED = "decided"  # edge class of what a reviewer called the same person
 
 
 @dataclass(frozen=True)
 class Resolution:
     """Cluster number per record, and what was refused."""
 
-    cluster: np.ndarray  # int64, one per record; the smallest record number of the cluster
-    refused: pl.DataFrame  # a, b, weight, reason
+    cluster: np.ndarray  # int32, one per record; the smallest record number of the cluster
+    refused: pl.DataFrame  # a, b, weight, edge_class, reason
 
 
 def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) -> dict[str, int]:
     """Write ``linkage.main.person`` (record_key, cluster) and ``linkage.main.refused``.
 
     ``cluster`` is the smallest record_key in it: stable for unchanged persons, but never
-    published (see :mod:`linked_cyp.linkage.registry`).
+    published (see :mod:`linked_cyp.linkage.registry`). Thresholds are those of
+    ``linkage.main.threshold``, else of the parameters; clerical decisions are the newest for each
+    pair in ``linkage.main.decision``. Decisions about records that are gone, or that may not be
+    linked now (an adoption, a sensitive record), are left alone.
 
     Returns:
-        Counts: records, persons, refused, contested_records.
+        Counts: records, persons, refused pairs, and of clerical decisions those applied, refused
+        (they would join two NHS numbers, for example) and ignored.
     """
     chosen = given or parameters()
     with value_free("resolving pairs to persons"):
-        records = con.execute(_RECORDS).pl()
-        keys = records["record_key"].to_numpy()
-        edges = con.execute(
-            "SELECT record_key_l, record_key_r, match_weight,"
-            " gamma_nhs, gamma_upn, gamma_la_child, gamma_forename FROM linkage.main.pairs"
-            " WHERE match_weight >= ? ORDER BY match_weight DESC, 1, 2",
-            [chosen.link_weight],
-        ).pl()
-        pairs = pl.DataFrame(
-            {
-                "a": np.searchsorted(keys, edges["record_key_l"].to_numpy()),
-                "b": np.searchsorted(keys, edges["record_key_r"].to_numpy()),
-                "weight": edges["match_weight"],
-                "has_identifier": edges.select(
-                    pl.any_horizontal(
-                        pl.col(f"gamma_{n}") == level_number(n, "exact") for n in IDENTIFIERS
-                    )
-                ).to_series(),
-                "is_twin": edges["gamma_forename"] == level_number("forename", "twin"),
-            }
-        )
-        values = {n: records[n].to_numpy() for n in ("nhs", "upn", "local")}
+        con.execute(_RECORDS)
+        records = con.execute("FROM temp.resolving ORDER BY number").pl()
+        pairs = con.execute(_pairs_sql(thresholds_in_force(con, chosen), prior_weight(con))).pl()
+        decided, ignored = _decisions(con)
         result = resolve_pairs(
-            len(keys), pairs, values, records["is_named"].to_numpy(), chosen.nameless_margin
+            records.height,
+            pairs,
+            {kind: records[kind].to_numpy() for kind in ("nhs", "upn", "local")},
+            records["has_forename"].to_numpy(),
+            chosen.nameless_margin,
+            decided,
         )
-        _write(con, keys, result)
+        con.execute("DROP TABLE temp.resolving")
+        _write(con, records["record_key"].to_numpy(), result)
+    refused = result.refused.filter(pl.col("edge_class") == DECIDED).height
     return {
-        "records": len(keys),
+        "records": records.height,
         "persons": len(np.unique(result.cluster)),
         "refused": result.refused.height,
+        "decisions_applied": decided.height - refused,
+        "decisions_refused": refused,
+        "decisions_ignored": ignored,
     }
 
 
-# One row per source person; former numbers stand for the present one, so they do not conflict.
-# `local` is the source number where that source's own key tells children apart, else null.
+# One row per source person, numbered by record_key so that ties fall alike in every run; former
+# numbers stand for the present one, so they do not conflict. `local` is the source number where
+# that source's own key tells children apart.
 _RECORDS = """
-    SELECT record_key, coalesce(n.token, p.nhs, -1) AS nhs,
+    CREATE OR REPLACE TEMP TABLE resolving AS
+    SELECT (row_number() OVER (ORDER BY record_key) - 1)::INTEGER AS number, record_key,
+           coalesce(n.token, p.nhs, -1) AS nhs,
            coalesce(CASE WHEN is_upn_permanent THEN coalesce(u.token, p.upn) END, -1) AS upn,
-           CASE WHEN s.tells_apart THEN p.source ELSE -1 END::BIGINT AS local, is_named
+           CASE WHEN s.tells_apart THEN p.source ELSE -1 END::BIGINT AS local,
+           (forename_birth_date IS NOT NULL OR forename_postcode IS NOT NULL OR names IS NOT NULL)
+               AS has_forename,
+           p.exclusion IS NULL AS may_link
     FROM linkage.main.person_record p
     JOIN linkage.main.source s USING (source)
     LEFT JOIN linkage.main.identifier_alias n ON n.identifier = 'nhs' AND n.former = p.nhs
     LEFT JOIN linkage.main.identifier_alias u ON u.identifier = 'upn' AND u.former = p.upn
     WHERE alternative = 0
-    ORDER BY record_key
 """
+
+
+def _pairs_sql(thresholds: Mapping[str, float], prior: float) -> str:
+    """Pairs at or above the threshold of their kind, and every twin pattern.
+
+    Weights are rounded: engines differ in the last digits, which must not decide who comes first.
+    """
+    classes = ", ".join(f"'{name}'" for name in EDGE_CLASSES)
+    enough = " ".join(f"WHEN '{n}' THEN '{w}'::DOUBLE" for n, w in thresholds.items())
+    return f"""
+        SELECT l.number AS a, r.number AS b, weight, edge_class::ENUM({classes}) AS edge_class,
+               is_twin, is_enough
+        FROM (SELECT record_key_l, record_key_r, round(match_weight, 6) AS weight,
+                     {edge_class_sql()} AS edge_class, {twin_sql()} AS is_twin,
+                     {weight_sql(prior)} >= CASE edge_class {enough} END AS is_enough
+              FROM linkage.main.pairs WHERE is_enough OR is_twin)
+        JOIN temp.resolving l ON l.record_key = record_key_l
+        JOIN temp.resolving r ON r.record_key = record_key_r
+    """
+
+
+def _decisions(con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame, int]:
+    """Decisions about records that are here and may be linked, newest first; and the others."""
+    con.register("decided_pairs", newest_decisions(con).to_arrow())
+    found = con.execute(
+        "SELECT l.number AS a, r.number AS b, match_weight AS weight, decision = 'same' AS is_same,"
+        " coalesce(l.may_link AND r.may_link, FALSE) AS counts"
+        " FROM decided_pairs d LEFT JOIN temp.resolving l ON l.record_key = d.record_key_l"
+        " LEFT JOIN temp.resolving r ON r.record_key = d.record_key_r"
+        " WHERE decision <> 'unsure' ORDER BY decided DESC, decision_id DESC"
+    ).pl()
+    con.unregister("decided_pairs")
+    usable = found.filter("counts").drop("counts")
+    return usable, found.height - usable.height
 
 
 def _write(con: duckdb.DuckDBPyConnection, keys: np.ndarray, result: Resolution) -> None:
@@ -111,212 +151,163 @@ def _write(con: duckdb.DuckDBPyConnection, keys: np.ndarray, result: Resolution)
         pl.Series("record_key_l", keys[result.refused["a"].to_numpy()], dtype=pl.Int64),
         pl.Series("record_key_r", keys[result.refused["b"].to_numpy()], dtype=pl.Int64),
         pl.col("weight").alias("match_weight"),
+        "edge_class",
         "reason",
     )
-    for name, frame in (("person", person), ("refused", refused)):
+    for name, frame, order in (
+        ("person", person, "record_key"),
+        ("refused", refused, "match_weight DESC, record_key_l, record_key_r"),
+    ):
         con.register("resolved", frame.to_arrow())
-        con.execute(f"CREATE OR REPLACE TABLE linkage.main.{name} AS FROM resolved")
+        con.execute(
+            f"CREATE OR REPLACE TABLE linkage.main.{name} AS FROM resolved ORDER BY {order}"
+        )
         con.unregister("resolved")
+
+
+_NO_DECISIONS = pl.DataFrame(
+    schema={"a": pl.Int32, "b": pl.Int32, "weight": pl.Float64, "is_same": pl.Boolean}
+)
 
 
 def resolve_pairs(
     records: int,
     pairs: pl.DataFrame,
     values: Mapping[str, np.ndarray],
-    is_named: np.ndarray,
+    has_forename: np.ndarray,
     margin: float,
+    decided: pl.DataFrame = _NO_DECISIONS,
 ) -> Resolution:
     """Resolve pairs among records numbered from 0.
 
     Args:
         records: how many records there are.
-        pairs: ``a``, ``b`` (record numbers), ``weight``, ``has_identifier`` (an identifier
-            agrees) and ``is_twin`` (the twin pattern), in descending weight.
+        pairs: ``a``, ``b`` (record numbers), ``weight``, ``edge_class``
+            (:mod:`linked_cyp.linkage.edges`), ``is_twin`` (the twin pattern, without an
+            identifier that agrees) and ``is_enough`` (at or above its threshold); any order.
         values: for each kind of conflict one int64 per record, -1 where there is none. Two
             different ``nhs`` or ``upn`` conflict; two records of the same ``local`` source do.
-        is_named: whether the record has a name.
+        has_forename: whether the record has a forename.
         margin: lead in bits that the best candidate of a nameless person needs.
+        decided: clerical decisions, the most trusted first: ``a``, ``b``, ``weight`` (may be
+            null) and ``is_same``.
     """
-    is_twin = pairs["is_twin"] & ~pairs["has_identifier"]
-    twins = pairs.filter(is_twin).select(
-        "a", "b", "weight", pl.lit(REASONS["twin"]).alias("reason")
+    same, different = decided.filter("is_same"), decided.filter(~pl.col("is_same"))
+    twins = pairs.filter("is_twin")
+    parted = _apart(different)
+    in_order = same.with_columns((-pl.int_range(pl.len())).alias("weight"))
+    cluster, not_same = join_without_conflict(records, in_order, values, parted)
+
+    parted = _apart(different, twins)
+    candidates = pairs.filter(pl.col("is_enough") & ~pl.col("is_twin"))
+    strong = candidates.filter(pl.col("edge_class") != "nameless")
+    cluster, not_strong = join_without_conflict(records, strong, values, parted, cluster)
+
+    weak = candidates.filter(pl.col("edge_class") == "nameless")
+    weak = weak.filter(cluster[weak["a"].to_numpy()] != cluster[weak["b"].to_numpy()])
+    doubt = doubtful(weak, cluster, values, has_forename, margin)
+    cluster, not_weak = join_without_conflict(
+        records, weak.filter(doubt == 0), values, parted, cluster
     )
-    pairs = pairs.filter(~is_twin)
-    nameless = ~(is_named[pairs["a"].to_numpy()] & is_named[pairs["b"].to_numpy()])
-    weak = pl.Series(nameless) & ~pairs["has_identifier"]
-    first = join_without_conflict(records, pairs.filter(~weak), values)
-    kept, doubtful = _unambiguous(pairs.filter(weak), first.cluster, is_named, margin)
-    second = join_without_conflict(records, kept, values, start=first.cluster)
-    refused = pl.concat([twins, first.refused, doubtful, second.refused])
-    return Resolution(second.cluster, refused)
+    late = doubt.copy()
+    late[doubt == 0] = not_weak
+    decision = {"edge_class": pl.lit(DECIDED)}
+    refused = pl.concat(
+        [
+            _refused(same.with_columns(**decision), not_same, cluster),
+            _refused(twins.filter("is_enough"), None, cluster),
+            _refused(strong, not_strong, cluster),
+            _refused(weak, late, cluster),
+        ]
+    )
+    return Resolution(cluster, refused)
 
 
-def join_without_conflict(
-    records: int,
-    pairs: pl.DataFrame,
+def _apart(different: pl.DataFrame, twins: pl.DataFrame | None = None) -> Apart:
+    frames = [different.select("a", "b", pl.lit(CODE["decision"]).alias("code"))]
+    if twins is not None:
+        frames.append(twins.select("a", "b", pl.lit(CODE["twin"]).alias("code")))
+    both = pl.concat(frames, how="vertical_relaxed")
+    return Apart(both["a"].to_numpy(), both["b"].to_numpy(), both["code"].to_numpy())
+
+
+def _refused(pairs: pl.DataFrame, reason: np.ndarray | None, cluster: np.ndarray) -> pl.DataFrame:
+    """The refused pairs whose records did not come together in some other way."""
+    codes = np.full(pairs.height, CODE["twin"], np.uint8) if reason is None else reason
+    apart = cluster[pairs["a"].to_numpy()] != cluster[pairs["b"].to_numpy()]
+    keep = (codes != 0) & apart
+    texts = pl.Series("reason", ["", *REASONS.values()]).gather(pl.Series(codes[keep]))
+    return pairs.filter(keep).select(
+        pl.col("a", "b").cast(pl.Int32),
+        pl.col("weight").cast(pl.Float64),
+        pl.col("edge_class").cast(pl.String),
+        texts,
+    )
+
+
+def doubtful(
+    weak: pl.DataFrame,
+    cluster: np.ndarray,
     values: Mapping[str, np.ndarray],
-    start: np.ndarray | None = None,
-) -> Resolution:
-    """Join records along pairs in descending weight, refusing every join that conflicts.
+    has_forename: np.ndarray,
+    margin: float,
+) -> np.ndarray:
+    """For each weak pair, the code of why it may not even be tried, or 0.
 
-    Args:
-        start: clusters that exist already (each named by its smallest record) and hold no
-            conflict; each record alone when omitted.
+    A weak pair needs a person without any forename on one side (where both sides have forenames,
+    these have already decided). It must lead that person's other candidates by the margin, and
+    among those who have different numbers and want the same person it must lead as well: of two
+    nameless twins who each have only one named twin as a candidate, at most one is that twin.
     """
-    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    begin = np.arange(records) if start is None else start
-    reason = _direct_conflict(a, b, values)
-    open_pairs = np.flatnonzero(reason == 0)
-    component = connected_components(records, begin[a[open_pairs]], begin[b[open_pairs]])[begin]
-    contested = _contested(component, values)
-    cluster = np.where(contested[component], begin, component)
-    walk = open_pairs[contested[component[a[open_pairs]]]]
-    if len(walk):
-        cluster, reasons = _walk(cluster, component, contested, a[walk], b[walk], values)
-        reason[walk] = reasons
-    texts = pl.Series("reason", ["", *REASONS.values()], dtype=pl.String).gather(pl.Series(reason))
-    refused = pairs.select("a", "b", "weight").with_columns(texts)
-    return Resolution(cluster, refused.filter(pl.col("reason") != ""))
-
-
-def connected_components(records: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The smallest record number that each record is connected with (pointer jumping)."""
-    label = np.arange(records, dtype=np.int64)
-    while True:
-        low = np.minimum(label[a], label[b])
-        before = label.copy()
-        np.minimum.at(label, label[a], low)
-        np.minimum.at(label, label[b], low)
-        while True:
-            jumped = label[label]
-            if np.array_equal(jumped, label):
-                break
-            label = jumped
-        if np.array_equal(before, label):
-            return label
-
-
-def _direct_conflict(a: np.ndarray, b: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    reason = np.zeros(len(a), dtype=np.int64)
-    for kind, value in values.items():
-        known = (value[a] != -1) & (value[b] != -1)
-        clash = (value[a] == value[b]) if kind == "local" else (value[a] != value[b])
-        reason[known & clash & (reason == 0)] = _CODES[kind]
+    size = len(cluster)
+    named = np.zeros(size, dtype=bool)
+    named[cluster[has_forename]] = True
+    left, right = cluster[weak["a"].to_numpy()], cluster[weak["b"].to_numpy()]
+    reason = np.zeros(weak.height, dtype=np.uint8)
+    held = {kind: cluster_values(cluster, values[kind]) for kind in SINGLE if kind in values}
+    for kind, value in held.items():
+        clash = (value[left] != -1) & (value[right] != -1) & (value[left] != value[right])
+        reason[clash & (reason == 0)] = CODE[kind]
+    both_named = named[left] & named[right]
+    reason[both_named & (reason == 0)] = CODE["names_disagree"]
+    # Who cannot be meant is no rival.
+    possible = np.flatnonzero(reason == 0)
+    weight = weak["weight"].to_numpy()[possible]
+    sides = [
+        pl.DataFrame({"mine": mine, "other": other, "weight": weight, "row": possible})
+        for mine, other in (
+            (left[possible], right[possible]),
+            (right[possible], left[possible]),
+        )
+    ]
+    both = pl.concat(sides)
+    nameless = both.filter(~pl.Series(named[both["mine"].to_numpy()]))
+    beaten = [_beaten(nameless.with_columns(pl.col("other").alias("rival")), margin)]
+    for value in held.values():
+        rival = pl.Series("rival", value[both["other"].to_numpy()])
+        beaten.append(_beaten(both.with_columns(rival).filter(pl.col("rival") != -1), margin))
+    reason[np.concatenate(beaten)] = CODE["ambiguous"]
     return reason
 
 
-def _contested(component: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """For each component number, whether it holds a conflict anywhere."""
-    contested = np.zeros(len(component), dtype=bool)
-    for kind, value in values.items():
-        known = value != -1
-        frame = pl.DataFrame({"component": component[known], "value": value[known]})
-        groups = frame.group_by("component").agg(
-            pl.len().alias("n"), pl.col("value").n_unique().alias("different")
-        )
-        clash = pl.col("different") < pl.col("n") if kind == "local" else pl.col("different") > 1
-        contested[groups.filter(clash)["component"].to_numpy()] = True
-    return contested
+def _beaten(candidates: pl.DataFrame, margin: float) -> np.ndarray:
+    """Rows of candidates that are not the best of their person by the margin.
 
-
-def _walk(
-    cluster: np.ndarray,
-    component: np.ndarray,
-    contested: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    values: Mapping[str, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Union-find over contested components, one pair at a time, strongest first."""
-    members = np.flatnonzero(contested[component])
-    parent = dict(zip(members.tolist(), cluster[members].tolist(), strict=True))
-    held: dict[str, dict[int, set[int]]] = {kind: {} for kind in values}
-    for kind, value in values.items():
-        for record in members.tolist():
-            if value[record] != -1:
-                held[kind].setdefault(parent[record], set()).add(int(value[record]))
-
-    def root(record: int) -> int:
-        while parent[record] != record:
-            parent[record] = parent[parent[record]]
-            record = parent[record]
-        return record
-
-    nothing: set[int] = set()
-    reasons = np.zeros(len(a), dtype=np.int64)
-    for number, (left, right) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-        low, high = sorted((root(left), root(right)))
-        if low == high:
-            continue
-        for kind, by_root in held.items():
-            one, other = by_root.get(low, nothing), by_root.get(high, nothing)
-            clash = one & other if kind == "local" else one and other and one != other
-            if clash:
-                reasons[number] = _CODES[kind]
-                break
-        else:
-            parent[high] = low
-            for by_root in held.values():
-                if high in by_root:
-                    by_root[low] = by_root.get(low, nothing) | by_root.pop(high)
-    cluster = cluster.copy()
-    cluster[members] = [root(record) for record in members.tolist()]
-    return cluster, reasons
-
-
-def _unambiguous(
-    weak: pl.DataFrame, cluster: np.ndarray, is_named: np.ndarray, margin: float
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split weak pairs into those that may join persons and those that may not.
-
-    A weak pair needs a person without any name on one side (where both sides have names, the
-    names have already decided), and must lead that person's other candidates by the margin.
+    Args:
+        candidates: ``mine``, ``rival`` (what tells candidates apart), ``weight``, ``row``.
     """
-    named = np.zeros(len(cluster), dtype=bool)
-    np.logical_or.at(named, cluster, is_named)
-    frame = weak.with_columns(
-        pl.Series("ca", cluster[weak["a"].to_numpy()], dtype=pl.Int64),
-        pl.Series("cb", cluster[weak["b"].to_numpy()], dtype=pl.Int64),
-    ).filter(pl.col("ca") != pl.col("cb"))
-    frame = frame.with_columns(
-        pl.Series("named_a", named[frame["ca"].to_numpy()], dtype=pl.Boolean),
-        pl.Series("named_b", named[frame["cb"].to_numpy()], dtype=pl.Boolean),
+    best = candidates.group_by("mine", "rival").agg(pl.col("weight").max())
+    ranked = best.group_by("mine").agg(
+        pl.col("weight").max().alias("first"),
+        pl.col("weight").top_k(2).min().alias("second"),
+        pl.len().alias("candidates"),
     )
-    sides = [
-        frame.select(
-            pl.col(mine).alias("person"), pl.col(other).alias("candidate"), "weight"
-        ).filter(~pl.Series(named[frame[mine].to_numpy()]))
-        for mine, other in (("ca", "cb"), ("cb", "ca"))
-    ]
-    best = (
-        pl.concat(sides)
-        .group_by("person", "candidate")
-        .agg(pl.col("weight").max())
-        .sort("person", "weight", "candidate", descending=[False, True, False])
-        .group_by("person", maintain_order=True)
-        .agg(
-            pl.col("candidate").first().alias("best"),
-            (pl.col("weight").first() - pl.col("weight").slice(1).first()).alias("lead"),
-        )
-        .filter(pl.col("lead").is_null() | (pl.col("lead") >= margin))
-        .select("person", "best")
+    losing = (pl.col("candidates") > 1) & (
+        (pl.col("best") < pl.col("first")) | (pl.col("first") - pl.col("second") < margin)
     )
-    checked = (
-        frame.join(best, left_on="ca", right_on="person", how="left", maintain_order="left")
-        .join(best, left_on="cb", right_on="person", how="left", suffix="_b", maintain_order="left")
-        .with_columns(
-            (pl.col("named_a") | (pl.col("best") == pl.col("cb")).fill_null(False)).alias("fa"),
-            (pl.col("named_b") | (pl.col("best_b") == pl.col("ca")).fill_null(False)).alias("fb"),
-        )
-        .with_columns(
-            pl.when(pl.col("named_a") & pl.col("named_b"))
-            .then(pl.lit(REASONS["names_disagree"]))
-            .when(~(pl.col("fa") & pl.col("fb")))
-            .then(pl.lit(REASONS["ambiguous"]))
-            .otherwise(pl.lit(""))
-            .alias("reason")
-        )
+    return (
+        candidates.join(best.rename({"weight": "best"}), on=["mine", "rival"])
+        .join(ranked, on="mine")
+        .filter(losing)["row"]
+        .to_numpy()
     )
-    kept = checked.filter(pl.col("reason") == "").select("a", "b", "weight")
-    refused = checked.filter(pl.col("reason") != "").select("a", "b", "weight", "reason")
-    return kept, refused

@@ -284,7 +284,7 @@ def test_a_handful_of_children_links_too(tmp_path, children):
 def test_no_records_at_all(tmp_path, people):
     run = Run(tmp_path)
     _, counts = run.link(people.identities.clear())
-    assert counts == {"records": 0, "persons": 0, "refused": 0}
+    assert set(counts.values()) == {0}
     assert run.register()[0]["persons"] == 0
 
 

@@ -1,0 +1,72 @@
+"""What kind of evidence a scored pair stands on: each kind has a threshold of its own.
+
+A match weight adds up comparisons as if they were independent. They are not: brothers, sisters and
+twins share a surname, a home and often a number, so the same weight is near-certainty in one kind
+of pair and a coin toss in another (measured: ``benchmarks/thresholds.py``).
+"""
+
+from __future__ import annotations
+
+import math
+
+import duckdb
+
+from linked_cyp.linkage.model import NULL_LEVEL, level_number
+
+IDENTIFIERS = ("nhs", "upn", "la_child")
+EDGE_CLASSES = {
+    "identifier": "an NHS number, UPN or local id agrees, and birth date or forename with it",
+    "borrowed": "an identifier agrees, but neither birth date nor forename: a sibling's number?",
+    "named": "forename and birth date agree, exactly or nearly",
+    "household": "agrees only in what brothers, sisters and twins share",
+    "nameless": "no forename on one side, and no identifier agrees",
+}
+
+# Their chance agreements happen at home, so they do not grow with the number of records: they are
+# judged by the evidence (the match weight without the prior) alone.
+LOCAL = ("borrowed", "household", "nameless")
+
+
+def agrees_sql() -> str:
+    """Whether an identifier agrees, over the ``gamma_`` columns of a pair."""
+    exact = (f"gamma_{name} = {level_number(name, 'exact')}" for name in IDENTIFIERS)
+    return f"({' OR '.join(exact)})"
+
+
+def edge_class_sql() -> str:
+    """One of :data:`EDGE_CLASSES`, over the ``gamma_`` columns of a pair.
+
+    *household*: the birth date is another one, or the forename is not nearly the same while the
+    postcode is.
+    """
+    alike = f"gamma_forename >= {level_number('forename', 'dice_80')}"
+    other_date = f"gamma_birth_date = {level_number('birth_date', 'differ')}"
+    one_home = f"gamma_postcode = {level_number('postcode', 'exact')}"
+    return (
+        f"(CASE WHEN {agrees_sql()} THEN"
+        f" CASE WHEN {other_date} AND NOT {alike} THEN 'borrowed' ELSE 'identifier' END"
+        f" WHEN gamma_forename = {level_number('forename', NULL_LEVEL)} THEN 'nameless'"
+        f" WHEN {other_date} OR NOT {alike} AND {one_home} THEN 'household'"
+        " ELSE 'named' END)"
+    )
+
+
+def prior_weight(con: duckdb.DuckDBPyConnection) -> float:
+    """log2 odds of the prior in the model that scored ``linkage.main.pairs``; 0 without a model."""
+    rows = con.execute(
+        "SELECT (settings ->> 'probability_two_random_records_match')::DOUBLE"
+        " FROM linkage.main.model ORDER BY model_id DESC LIMIT 1"
+    ).fetchall()
+    return math.log2(rows[0][0] / (1 - rows[0][0])) if rows else 0.0
+
+
+def weight_sql(prior: float) -> str:
+    """The weight by which a pair is judged, over ``match_weight`` and ``edge_class``."""
+    local = ", ".join(f"'{name}'" for name in LOCAL)
+    return f"(match_weight - CASE WHEN edge_class IN ({local}) THEN {prior!r} ELSE 0 END)"
+
+
+def twin_sql() -> str:
+    """Another forename with the same surname and birth date, and no identifier that agrees."""
+    twin = level_number("forename", "twin")
+    return f"(gamma_forename = {twin} AND NOT {agrees_sql()})"

@@ -1,0 +1,167 @@
+"""Clerical decisions: an append-only table, and how a reviewer's file gets into it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.linkage.review.tables import DDL, ensure_tables, is_stored
+
+DECISIONS = ("same", "different", "unsure")
+COLUMNS = ("sheet", "number", "decision", "note")
+LONGEST_NOTE = 300
+SHOWN_PROBLEMS = 10
+_LONG_NUMBER = re.compile(r"\d[\d\s-]{4,}\d")
+_NEWEST = (
+    "SELECT * FROM linkage.main.decision QUALIFY row_number() OVER"
+    " (PARTITION BY record_key_l, record_key_r{also} ORDER BY decided DESC, decision_id DESC) = 1"
+)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What :func:`record_decisions` took in."""
+
+    sheet_id: str
+    decisions: dict[str, int]  # by word
+    left_blank: int
+
+
+def newest_decisions(con: duckdb.DuckDBPyConnection, *, by_reviewer: bool = False) -> pl.DataFrame:
+    """The newest decision about each pair, whoever made it, or the newest of each reviewer.
+
+    Returns:
+        The columns of ``linkage.main.decision``, by pair; empty before the first decision.
+    """
+    if not is_stored(con, "decision"):
+        columns = (column.split() for column in DDL["decision"].split(", "))
+        nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns)
+        return con.execute(f"SELECT {nothing} LIMIT 0").pl()
+    newest = _NEWEST.format(also=", reviewer" if by_reviewer else "")
+    return con.execute(f"{newest} ORDER BY record_key_l, record_key_r, reviewer").pl()
+
+
+def record_decisions(
+    con: duckdb.DuckDBPyConnection, path: Path, *, reviewer: str, now: datetime | None = None
+) -> Recorded:
+    """Take in a reviewer's file: all of it, or, when anything in it is wrong, nothing.
+
+    Args:
+        con: connection with a writable ``linkage`` catalog.
+        path: CSV as the review sheet saves it: ``sheet``, ``number``, ``decision`` (same,
+            different, unsure, or blank for a pair not looked at) and ``note``.
+        reviewer: who decided.
+
+    Raises:
+        LinkedCypError: each problem with row and column; never with what stands there.
+    """
+    if not reviewer.strip():
+        raise LinkedCypError("a decision needs the name of its reviewer")
+    ensure_tables(con)
+    with value_free("reading a reviewer's decisions"):
+        numbers: dict[str, set[int]] = {}
+        for sheet, number in con.execute(
+            "SELECT sheet_id, number FROM linkage.main.review_pair"
+        ).fetchall():
+            numbers.setdefault(sheet, set()).add(number)
+        rows, problems = _read(path, numbers)
+    if problems:
+        more = len(problems) - SHOWN_PROBLEMS
+        shown = "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+        raise LinkedCypError(f"nothing was recorded: {shown}")
+    decided = [row for row in rows if row[2]]
+    if not decided:
+        raise LinkedCypError("nothing was recorded: no pair in the file has a decision")
+    with value_free("recording decisions"):
+        frame = pl.DataFrame(
+            decided,
+            schema={
+                "sheet_id": pl.String,
+                "number": pl.Int32,
+                "decision": pl.String,
+                "note": pl.String,
+            },
+            orient="row",
+        )
+        con.register("incoming", frame.to_arrow())
+        con.execute(
+            "INSERT INTO linkage.main.decision SELECT (SELECT coalesce(max(decision_id), 0)"
+            " FROM linkage.main.decision) + row_number() OVER (ORDER BY number),"
+            " p.record_key_l, p.record_key_r, i.decision, ?, nullif(i.note, ''), ?, p.sheet_id,"
+            " p.match_weight, p.model_id"
+            " FROM incoming i JOIN linkage.main.review_pair p USING (sheet_id, number)",
+            [reviewer.strip(), (now or datetime.now(UTC)).replace(tzinfo=None)],
+        )
+        con.unregister("incoming")
+    counts = {word: sum(row[2] == word for row in decided) for word in DECISIONS}
+    return Recorded(decided[0][0], counts, len(rows) - len(decided))
+
+
+Row = tuple[str, int, str, str]
+
+
+def _read(path: Path, sheets: dict[str, set[int]]) -> tuple[list[Row], list[str]]:
+    """Rows of the file, and everything that is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        table = list(csv.reader(text.splitlines(), strict=True))
+    except OSError:
+        return [], ["the file cannot be read"]
+    except (UnicodeDecodeError, csv.Error):
+        return [], ["the file is not CSV in UTF-8"]
+    if not table or tuple(name.strip().lower() for name in table[0]) != COLUMNS:
+        return [], [f"row 1: the columns must be {', '.join(COLUMNS)}"]
+    rows: list[Row] = []
+    problems: list[str] = []
+    seen: set[int] = set()
+    first = next((row[0].strip() for row in table[1:] if row), "")
+    for place, row in enumerate(table[1:], 2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(COLUMNS):
+            problems.append(f"row {place}: {len(row)} columns instead of {len(COLUMNS)}")
+            continue
+        sheet, number, decision, note = (cell.strip() for cell in row)
+        decision = decision.lower()
+        found = [
+            f"row {place}, column {c}: {p}"
+            for c, p in _problems(sheet, number, decision, note, first, sheets, seen)
+        ]
+        problems += found
+        if not found:
+            seen.add(int(number))
+            rows.append((sheet, int(number), decision, note))
+    return rows, problems
+
+
+def _problems(
+    sheet: str,
+    number: str,
+    decision: str,
+    note: str,
+    first: str,
+    sheets: dict[str, set[int]],
+    seen: set[int],
+) -> Iterator[tuple[str, str]]:
+    if sheet not in sheets:
+        yield "sheet", "no such sheet was drawn here"
+    elif sheet != first:
+        yield "sheet", "another sheet than the rows before"
+    elif not (number.isascii() and number.isdigit()) or int(number) not in sheets[sheet]:
+        yield "number", "no such pair on this sheet"
+    elif int(number) in seen:
+        yield "number", "this pair stands in the file already"
+    if decision and decision not in DECISIONS:
+        yield "decision", f"must be {', '.join(DECISIONS[:-1])} or {DECISIONS[-1]}"
+    if len(note) > LONGEST_NOTE:
+        yield "note", f"longer than {LONGEST_NOTE} characters"
+    if _LONG_NUMBER.search(note):
+        yield "note", "holds a long number; a note must name nobody"
