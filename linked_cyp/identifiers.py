@@ -182,6 +182,13 @@ def postcode_sector(values: pl.Expr) -> pl.Expr:
     )
 
 
+def postcode_district(values: pl.Expr) -> pl.Expr:
+    """The district (outward code) of a valid postcode: ``NW10`` of ``NW10 5AB``; else null."""
+    return pl.when(valid_postcode(values)).then(
+        standardise_postcode(values).str.replace(" .*$", "")
+    )
+
+
 def default_birth_date(values: pl.Expr) -> pl.Expr:
     """Whether a date of birth is one that systems put where none is known, or before 1890."""
     return values.is_in(_DEFAULT_DATES) | (values < _EARLIEST_BIRTH)

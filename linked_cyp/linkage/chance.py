@@ -47,7 +47,14 @@ def agreement_by_chance(
     parts = ("birth_year_month", "birth_year_day", "birth_month_day")
     same = {
         column: _pairs(con, relation, column)
-        for column in ("birth_date", *parts, "sex", "postcode", "postcode_sector")
+        for column in (
+            "birth_date",
+            *parts,
+            "sex",
+            "postcode",
+            "postcode_sector",
+            "postcode_district",
+        )
     }
     swapped = con.execute(
         f"SELECT coalesce(sum(a.n::DOUBLE * b.n), 0) / 2 FROM"
@@ -55,17 +62,26 @@ def agreement_by_chance(
         f" (SELECT birth_date_swapped AS d, count(*) AS n FROM {relation} GROUP BY 1) b USING (d)"
     ).fetchall()[0][0]
     dates = same["birth_date"][0]
+    # Pairs of 1 January and another day of that year. Those that agree in two parts as well count
+    # twice; they are few.
+    estimated = con.execute(
+        f"SELECT coalesce(sum(a.n::DOUBLE * (b.n - a.n)), 0) FROM"
+        f" (SELECT birth_year_only AS y, count(*) AS n FROM {relation} GROUP BY 1) a JOIN"
+        f" (SELECT birth_year AS y, count(*) AS n FROM {relation} GROUP BY 1) b USING (y)"
+    ).fetchall()[0][0]
     counts = {
         # Two dates that share two of three parts share exactly one of the three pairs of parts.
         "birth_date": {
             "exact": dates,
             "swapped": swapped,
             "two_parts": sum(same[part][0] for part in parts) - 3 * dates,
+            "estimated": estimated,
         },
         "sex": {"exact": same["sex"][0]},
         "postcode": {
             "exact": same["postcode"][0],
             "sector": same["postcode_sector"][0] - same["postcode"][0],
+            "district": same["postcode_district"][0] - same["postcode_sector"][0],
         },
     }
     shares: Shares = {}

@@ -37,13 +37,22 @@ def dice(field: str, threshold: int, hardened: bool) -> str:
     return f"{_equal('birth_date')} AND {alike}" if hardened else alike
 
 
-def _name_missing(field: str) -> str:
-    """No token to compare: yet both names together may agree where one lacks its date of birth."""
+def _name_missing(field: str, hardened: bool) -> str:
+    """Nothing to compare: a name is missing, or salted by another date and in another postcode.
+
+    Yet both names together may agree.
+    """
+    not_by_date = _missing(f"{field}_birth_date")
+    if hardened:
+        not_by_date = f"{not_by_date} OR {_differ('birth_date')} AND {_differ('postcode')}"
     return (
-        f"({_missing(f'{field}_birth_date')})"
-        f" AND NOT coalesce({_equal(f'{field}_postcode')}, FALSE)"
+        f"({not_by_date}) AND NOT coalesce({_equal(f'{field}_postcode')}, FALSE)"
         f" AND NOT coalesce({_equal('names')}, FALSE)"
     )
+
+
+def _differ(column: str) -> str:
+    return f"NOT coalesce({_equal(column)}, FALSE)"
 
 
 def _name_exact(field: str) -> str:
@@ -61,7 +70,7 @@ def _another_form() -> str:
 
 def forename_levels(hardened: bool) -> Levels:
     return {
-        NULL_LEVEL: _name_missing("forename"),
+        NULL_LEVEL: _name_missing("forename", hardened),
         "exact": _name_exact("forename"),
         "dice_80": dice("forename", 80, hardened),
         "sound": f"{_equal('forename_sound_birth_date')} OR {_equal('forename_sound_postcode')}",
@@ -79,7 +88,7 @@ def forename_levels(hardened: bool) -> Levels:
 def surname_levels(hardened: bool) -> Levels:
     part = " OR ".join(f"surname_part_{a}_l = surname_part_{b}_r" for a in (1, 2) for b in (1, 2))
     return {
-        NULL_LEVEL: _name_missing("surname"),
+        NULL_LEVEL: _name_missing("surname", hardened),
         "exact": _name_exact("surname"),
         "dice_80": dice("surname", 80, hardened),
         "part": part,  # SMITH and SMITH-JONES
@@ -97,6 +106,8 @@ def birth_date_levels() -> Levels:
         "exact": _equal("birth_date"),
         "swapped": "birth_date_l = birth_date_swapped_r",  # 03/04 written as 04/03
         "two_parts": " OR ".join(parts),
+        # 1 January is what people write when they only know the year.
+        "estimated": "birth_year_only_l = birth_year_r OR birth_year_l = birth_year_only_r",
         "differ": "ELSE",
     }
 
@@ -106,6 +117,7 @@ def postcode_levels() -> Levels:
         NULL_LEVEL: _missing("postcode"),
         "exact": _equal("postcode"),
         "sector": _equal("postcode_sector"),
+        "district": _equal("postcode_district"),  # most moves are short
         "differ": "ELSE",
     }
 

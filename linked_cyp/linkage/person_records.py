@@ -10,7 +10,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from linked_cyp.identifiers import Rule, postcode_sector
+from linked_cyp.identifiers import (
+    Rule,
+    estimated_birth_date,
+    postcode_district,
+    postcode_sector,
+)
 from linked_cyp.linkage.encodings import MISSING, Encoder
 from linked_cyp.names import compact_name, first_part, formal_name, name_parts, phonetic
 
@@ -33,8 +38,11 @@ COLUMNS: dict[str, str] = {
     "birth_year_month": TOKEN,
     "birth_year_day": TOKEN,
     "birth_month_day": TOKEN,
+    "birth_year": TOKEN,
+    "birth_year_only": TOKEN,  # of a date that is 1 January, as when only the year is known
     "postcode": TOKEN,
     "postcode_sector": TOKEN,
+    "postcode_district": TOKEN,
     "forename_birth_date": TOKEN,
     "forename_postcode": TOKEN,
     "forename_sound_birth_date": TOKEN,
@@ -200,10 +208,15 @@ _DATE_TOKENS: TokenRules = {
     "birth_year_day": ("birth_year_day", _date("%Y//%d")),
     "birth_month_day": ("birth_month_day", _date("%m-%d")),
     "birth_year": ("birth_year", _date("%Y")),
+    "birth_year_only": (
+        "birth_year",
+        lambda dates: pl.when(estimated_birth_date(dates)).then(dates.dt.strftime("%Y")),
+    ),
 }
 _POSTCODE_TOKENS: TokenRules = {
     "postcode": ("postcode", _text),
     "postcode_sector": ("postcode_sector", postcode_sector),
+    "postcode_district": ("postcode_district", postcode_district),
 }
 _FORENAME_TOKENS: TokenRules = {
     "name": ("name", compact_name),
@@ -253,9 +266,7 @@ def _compose_names(
     first = np.minimum(forename["name"], surname["name"])
     second = np.maximum(forename["name"], surname["name"])
     out["names"] = encoder.compose("names", first, second)
-    out["names_birth_year"] = encoder.compose(
-        "names_birth_year", out["names"], out.pop("birth_year")
-    )
+    out["names_birth_year"] = encoder.compose("names_birth_year", out["names"], out["birth_year"])
     blooms: dict[str, np.ndarray] = {}
     for field in ("forename", "surname"):
         compact = rows.select(compact_name(pl.col(field))).to_series()

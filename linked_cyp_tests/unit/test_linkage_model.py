@@ -81,8 +81,11 @@ def test_a_copy_agrees_everywhere():
         ({"birth_date": dt.date(2012, 4, 3)}, {"birth_date": "swapped", "forename": "exact"}),
         ({"birth_date": dt.date(2012, 3, 14)}, {"birth_date": "two_parts", "surname": "exact"}),
         ({"birth_date": dt.date(2013, 7, 14)}, {"birth_date": "differ"}),
+        ({"birth_date": dt.date(2012, 1, 1)}, {"birth_date": "estimated"}),
+        ({"birth_date": dt.date(2013, 1, 1)}, {"birth_date": "differ"}),
         ({"birth_date": None}, {"birth_date": "missing", "forename": "exact"}),
         ({"postcode": "NW10 5ZZ"}, {"postcode": "sector", "forename": "exact"}),
+        ({"postcode": "NW10 9ZZ"}, {"postcode": "district"}),
         ({"postcode": "HA1 1AA"}, {"postcode": "differ"}),
         ({"postcode": None}, {"postcode": "missing"}),
         ({"nhs_number": "9990000026"}, {"nhs": "differ"}),
@@ -115,6 +118,25 @@ def test_names_cannot_be_compared_where_nothing_salts_them():
     assert found["forename"] == found["surname"] == "missing"
 
 
+@pytest.mark.parametrize("side", ["l", "r"])
+def test_one_january_stands_for_its_year_on_either_side(side):
+    year_only, whole = {"birth_date": dt.date(2012, 1, 1)}, {"birth_date": dt.date(2012, 9, 23)}
+    child, changes = (year_only, whole) if side == "l" else (whole, year_only)
+    assert levels_of(child=child, **changes)["birth_date"] == "estimated"
+    assert levels_of(child=year_only)["birth_date"] == "exact"
+
+
+def test_names_salted_by_other_dates_say_nothing_unless_the_postcode_is_one():
+    other = {"birth_date": dt.date(2013, 7, 14), "forename": "KATHERINE ANN"}
+    moved = levels_of(**other, postcode="HA1 1AA")
+    assert moved["forename"] == moved["surname"] == "missing"
+    at_home = levels_of(**other)
+    assert at_home["surname"] == "exact"
+    assert at_home["forename"] == "sound"
+    stranger = levels_of(**other | {"forename": "MOHAMMED", "surname": "PATEL"})
+    assert stranger["forename"] == stranger["surname"] == "differ"
+
+
 def test_plain_encodings_compare_names_across_birth_dates():
     change = {
         "forename": "KATHERINE ANN",
@@ -122,7 +144,7 @@ def test_plain_encodings_compare_names_across_birth_dates():
         "birth_date": dt.date(2013, 7, 14),
         "postcode": "HA1 1AA",
     }
-    assert levels_of(**change)["forename"] == "differ"
+    assert levels_of(**change)["forename"] == "missing"
     assert levels_of(hardened=False, **change)["forename"] == "dice_80"
 
 
@@ -218,6 +240,7 @@ def test_chance_agreement_is_counted_from_groups():
                 (dt.date(2012, 4, 3), 2, "NW10 5AB"),  # swapped with the first
                 (dt.date(2012, 3, 14), 2, "NW10 5ZZ"),  # two parts with the first
                 (dt.date(2012, 3, 14), None, None),  # the same as the third
+                (dt.date(2012, 1, 1), None, None),  # 1 January of the same year
             ]
         )
     ]
@@ -227,8 +250,8 @@ def test_chance_agreement_is_counted_from_groups():
     counted = replace(parameters(), chance_pairs=0)
     shares = agreement_by_chance(con, "records", 0.0, counted)
     date = shares["birth_date"]
-    assert (date["exact"], date["swapped"], date["two_parts"]) == pytest.approx(
-        (1 / 6, 1 / 6, 2 / 6)
+    assert date == pytest.approx(
+        {"exact": 0.1, "swapped": 0.1, "two_parts": 0.2, "estimated": 0.4, "differ": 0.2}
     )
     assert shares["sex"] == pytest.approx({"exact": 1 / 3, "differ": 2 / 3})
     place = shares["postcode"]
