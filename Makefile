@@ -1,25 +1,31 @@
 # make demo   set up, then take synthetic deliveries to a released research dataset
 # make test   set up, then run the tests
 # make ui     the Dagster UI over what the demo made
+# make test-spark  the linkage engine on Spark, in an environment of its own
 # make check  formatting, lint, types, generated files, definitions
 # make lock   renew requirements.lock from pyproject.toml
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPARK := .venv-spark
+SPARK_READY := $(SPARK)/.ready
 
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test ui check lock setup clean
+.PHONY: demo test test-spark ui check lock setup clean
 
 demo: $(READY)
 	$(BIN)/linked-cyp demo
 
 test: $(READY)
 	$(BIN)/pytest -n 2 --dist loadscope
+
+test-spark: $(READY) $(SPARK_READY)
+	LINKED_CYP_SPARK_PYTHON=$(CURDIR)/$(SPARK)/bin/python $(BIN)/pytest linked_cyp_tests/spark
 
 ui: $(READY)
 	$(BIN)/linked-cyp ui
@@ -42,11 +48,19 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
+$(SPARK_READY): requirements-spark.lock
+	$(PYTHON) -m venv --without-pip $(SPARK)
+	$(PYTHON) -m pip --python $(SPARK)/bin/python install --quiet --require-hashes --requirement $<
+	touch $@
+
 lock:
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-strip-extras --no-emit-index-url --no-header --no-annotate \
 	  --output-file requirements.lock
+	$(BIN)/uv pip compile requirements-spark.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-strip-extras --no-emit-index-url --no-header --no-annotate \
+	  --output-file requirements-spark.lock
 
 clean:
-	rm -rf $(VENV) data dbt_project/target dbt_project/logs
+	rm -rf $(VENV) $(SPARK) data dbt_project/target dbt_project/logs
