@@ -22,11 +22,12 @@ from benchmarks.linkage_steps import Steps
 from linked_cyp.linkage import model, resolve
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import (
+    _DATE_TOKENS,
     _FORENAME_TOKENS,
+    _POSTCODE_TOKENS,
     _SURNAME_TOKENS,
     COLUMNS,
     expand,
-    per_distinct,
 )
 from linked_cyp.linkage.splink_session import linker
 
@@ -100,15 +101,16 @@ def clear(
 
 
 def _clear_table(con: duckdb.DuckDBPyConnection, batches: Iterator[pl.DataFrame]) -> None:
-    """One row per record and alternative, as person records have."""
+    """One row per record and alternative, with the texts that tokens are made of."""
     for number, batch in enumerate(batches):
         rows = expand(batch)
-        made = [
-            per_distinct(rows[field], rule).alias(f"{field}_{part}".removesuffix("_name"))
-            for field, rules in (("forename", _FORENAME_TOKENS), ("surname", _SURNAME_TOKENS))
-            for part, (_, rule) in rules.items()
-        ]
-        con.register("incoming", rows.with_columns(made).to_arrow())
+        for field, rules in TEXTS.items():
+            distinct = rows.select(pl.col(field).drop_nulls().unique())
+            texts = distinct.with_columns(
+                rule(pl.col(field)).alias(column) for column, rule in rules.items()
+            )
+            rows = rows.join(texts, on=field, how="left", maintain_order="left")
+        con.register("incoming", rows.to_arrow())
         into = "INSERT INTO memory.main.given" if number else "CREATE TABLE memory.main.given AS"
         con.execute(f"{into} SELECT * FROM incoming")
         con.unregister("incoming")
@@ -116,20 +118,25 @@ def _clear_table(con: duckdb.DuckDBPyConnection, batches: Iterator[pl.DataFrame]
     con.execute("DROP TABLE memory.main.given")
 
 
+# Columns made of each identifier. Those of a name go by its field: surname_sound, surname_part_1.
+TEXTS = {
+    field: {f"{prefix}{part}": rule for part, (_, rule) in rules.items() if part != field}
+    for field, prefix, rules in (
+        ("birth_date", "", _DATE_TOKENS),
+        ("postcode", "", _POSTCODE_TOKENS),
+        ("forename", "forename_", _FORENAME_TOKENS),
+        ("surname", "surname_", _SURNAME_TOKENS),
+    )
+}
 _CLEAR_TABLE = """
     CREATE TABLE memory.main.clear_record AS
     SELECT row_number() OVER (ORDER BY source, record_key, alternative)::BIGINT AS record_id,
-        * EXCLUDE (exclusion, nhs_number, la_child_id),
-        nhs_number AS nhs, la_child_id AS la_child,
-        postcode[:-3] AS postcode_sector,
-        strftime(birth_date, '%Y-%m') AS birth_year_month,
-        strftime(birth_date, '%Y %d') AS birth_year_day,
-        strftime(birth_date, '%m-%d') AS birth_month_day,
-        CASE WHEN day(birth_date) <= 12 AND day(birth_date) <> month(birth_date)
-             THEN make_date(year(birth_date), day(birth_date), month(birth_date))
-        END AS birth_date_swapped,
-        least(forename, surname) || ' ' || greatest(forename, surname) AS both_names,
-        year(birth_date) AS birth_year
+        * EXCLUDE (exclusion, nhs_number, la_child_id, forename, surname, forename_name,
+            surname_name, birth_date, birth_date_swapped),
+        nhs_number AS nhs, la_child_id AS la_child, forename_name AS forename,
+        surname_name AS surname, birth_date, birth_date_swapped::DATE AS birth_date_swapped,
+        least(forename_name, surname_name) || ' ' || greatest(forename_name, surname_name)
+            AS both_names
     FROM memory.main.given ORDER BY record_id
 """
 
