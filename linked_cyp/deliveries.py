@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from linked_cyp.archive import archive, located
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.landing import LandedDelivery, LandedFile, discover, find, identify
+from linked_cyp.keys import Keys
+from linked_cyp.landing import STATEMENT, LandedDelivery, LandedFile, discover, find, identify
 from linked_cyp.ledger import (
     DELIVERY,
     FILE,
@@ -33,12 +35,16 @@ from linked_cyp.ledger import (
     not_yet_known,
     outcome,
     prepare,
+    tables_of_rows,
     withdraw,
     withdrawn,
 )
-from linked_cyp.readers import SourceFile, Staged, stage_delivery
+from linked_cyp.readers import FileResult, SourceFile, Staged, stage_delivery
 from linked_cyp.readers.staging import PROBLEMS, StagedTable, problem_counts, rejected_rows
 from linked_cyp.sql import literal, quoted
+
+if TYPE_CHECKING:
+    from linked_cyp.encoded.statement import Statement
 
 __all__ = [
     "DeliveryOutcome",
@@ -72,6 +78,7 @@ def ingest(
     work_dir: Path,
     *,
     again: bool = False,
+    keys: Keys | None = None,
 ) -> DeliveryOutcome:
     """Read one delivery into the identifiable store, in one transaction.
 
@@ -85,10 +92,12 @@ def ingest(
         delivery: what landed, or the id of a delivery that is in the archive.
         work_dir: private folder (0700) for transcoded copies; cleared of ours on return.
         again: read it even if nothing changed.
+        keys: the master key's, by which a delivery that came encoded is known to be genuine.
 
     Raises:
-        LinkedCypError: the delivery is of another feed, its files changed since they were
-            identified, its id is unknown, or the store failed. Messages hold no values.
+        LinkedCypError: the delivery is of another feed, it is encoded and no keys are given, its
+            files changed since they were identified, its id is unknown, or the store failed.
+            Messages hold no values.
     """
     with value_free("ingesting a delivery"):
         prepare(con)
@@ -99,6 +108,9 @@ def ingest(
                 return _repeat(con, landed)
             if is_withdrawn(con, landed.delivery_id):
                 return _repeat(con, landed)
+            if landed.is_encoded:
+                _take_encoded(con, contract, landed, work_dir, keys)
+                return outcome(con, landed.delivery_id)
             year = contract.collection_year(landed.period)
             files = [SourceFile(f.index, f.name, f.path, f.expected_rows) for f in landed.files]
             with stage_delivery(con, contract, files, work_dir, year) as staged:
@@ -113,6 +125,7 @@ def ingest_landed(
     delivery_id: str,
     landing: Path,
     work_dir: Path,
+    keys: Keys | None = None,
 ) -> DeliveryOutcome:
     """:func:`ingest` by id: from the landing folder, else from the archive.
 
@@ -120,10 +133,75 @@ def ingest_landed(
         LinkedCypError: it is in neither, or as :func:`ingest`.
     """
     landed = find(landing, {contract.feed: contract}, delivery_id)
-    return ingest(con, contract, landed or delivery_id, work_dir)
+    return ingest(con, contract, landed or delivery_id, work_dir, keys=keys)
+
+
+def _take_encoded(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    landed: LandedDelivery,
+    work_dir: Path,
+    keys: Keys | None,
+) -> None:
+    """Take a delivery that its supplier encoded; refused, it is recorded without any row.
+
+    Nothing that a refused one says of itself is believed, its counts included.
+    """
+    from linked_cyp.encoded import received
+
+    if keys is None:
+        raise LinkedCypError("an encoded delivery is verified with the keys, and none were given")
+    with received.copied(landed, work_dir) as own:
+        statement, reason = None, landed.problem
+        if reason is None:
+            try:
+                statement = received.believed(con, contract, own, keys)
+            except received.Refused as refusal:
+                reason = f"encoded delivery refused: {refusal}"
+        archive(con, own)
+        _store_encoded(con, contract, own, statement, reason)
+
+
+def _store_encoded(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    landed: LandedDelivery,
+    statement: Statement | None,
+    reason: str | None,
+) -> None:
+    from linked_cyp.encoded import received
+
+    rows = {name: count for name, (count, _) in statement.files.items()} if statement else {}
+    staged = Staged(contract, contract)
+    staged.files += [FileResult(f.index, rows=rows.get(f.name, 0)) for f in landed.files]
+    con.execute("BEGIN TRANSACTION")
+    try:
+        versions = _forget(con, landed)
+        counts: dict[str, TableCounts] = {}
+        if statement:
+            counts = dict(statement.tables)
+            received.store(con, contract, landed, statement)
+            if statement.unassigned_rows:  # in files that never left the supplier
+                place = [file.name for file in landed.files].index(STATEMENT)
+                staged.files[place].rows = statement.unassigned_rows
+                staged.files[place].rule = "file__unrecognised"
+        year = contract.collection_year(landed.period)
+        _store_ledger(con, contract, landed, staged, year, reason, counts, versions)
+        _check_quarantine(con, landed.delivery_id)
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
 
 
 def _known(con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery) -> bool:
+    if landed.is_encoded:
+        # Accepted, it stays so under a later contract, which it cannot be read by again; refused,
+        # it may be acceptable by now.
+        known = con.execute(
+            f"SELECT outcome FROM {DELIVERY} WHERE delivery_id = ?", [landed.delivery_id]
+        ).fetchone()
+        return known == ("accepted",)
     found = con.execute(
         f"SELECT contract_version = ? FROM {DELIVERY} WHERE delivery_id = ?",
         [contract.version, landed.delivery_id],
@@ -213,13 +291,7 @@ def _forget(con: duckdb.DuckDBPyConnection, landed: LandedDelivery) -> tuple[str
     ).fetchone()
     if before is None:
         return mine
-    raw = con.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'identifiable' "
-        "AND schema_name = 'raw' AND starts_with(table_name, ?)",
-        [f"{landed.feed}__"],
-    ).fetchall()
-    names = [f"identifiable.raw.{quoted(name)}" for (name,) in raw]
-    for name in [*names, REJECTED, DELIVERY, FILE, TABLE]:
+    for name in [*tables_of_rows(con), REJECTED, DELIVERY, FILE, TABLE]:
         con.execute(f"DELETE FROM {name} WHERE delivery_id = ?", [landed.delivery_id])
     return max(mine, before, key=lambda version: version[2])
 

@@ -20,6 +20,8 @@ from linked_cyp.errors import LinkedCypError
 from linked_cyp.readers.files import sha256
 
 MANIFEST = "manifest.json"
+# The file that makes a delivery an encoded one; see linked_cyp.encoded.
+STATEMENT = "encoded.json"
 # Half-written and system files that transfer tools and desktops leave behind.
 _NOT_DATA = re.compile(r"^(\.|~\$|Thumbs\.db$|desktop\.ini$)|\.(part|partial|tmp|filepart)$", re.I)
 
@@ -58,6 +60,11 @@ class LandedDelivery:
     def version_order(self) -> str:
         """Sorts as versions do: "2" before "10", no version before any."""
         return f"{natural(self.version)}\t{natural(self.produced)}"
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether its supplier encoded it, so that it holds no identifier in clear."""
+        return any(file.name == STATEMENT for file in self.files)
 
 
 class Unidentified(LinkedCypError):

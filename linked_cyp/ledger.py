@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import duckdb
 
 from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.landing import LandedDelivery
+from linked_cyp.landing import STATEMENT, LandedDelivery
+from linked_cyp.sql import quoted
 
 DELIVERY = "identifiable.ledger.delivery"
 FILE = "identifiable.ledger.delivery_file"
@@ -22,6 +23,7 @@ WITHDRAWAL = "identifiable.ledger.withdrawal"
 CURRENT = "identifiable.ledger.current"
 REJECTED = "identifiable.quarantine.rejected"
 ARCHIVE = "identifiable.archive.file"
+ENCODED = "identifiable.encoded"  # a schema: rows of deliveries that came encoded
 
 _SCHEMA = f"""
 CREATE SCHEMA IF NOT EXISTS identifiable.ledger;
@@ -98,7 +100,8 @@ class DeliveryOutcome:
 
     ``status`` is accepted, rejected, superseded or withdrawn as of now; ``reason`` says why it was
     rejected; ``unassigned_rows`` counts rows of files that belong to no table (all quarantined);
-    ``is_repeat`` tells that this content was known already and nothing was read.
+    ``is_repeat`` tells that this content was known already and nothing was read; ``is_encoded``
+    that the supplier encoded it.
     """
 
     delivery_id: str
@@ -111,6 +114,7 @@ class DeliveryOutcome:
     files: tuple[FileOutcome, ...] = ()
     unassigned_rows: int = 0
     is_repeat: bool = False
+    is_encoded: bool = False
 
     def table(self, name: str) -> TableCounts:
         """Counts of one table, all zero when the delivery held none of it."""
@@ -238,8 +242,22 @@ def outcome(
     )
     supplier, feed, period, status, reason, received = found
     unassigned = received - sum(t.received for t in tables.values())
+    encoded = con.execute(
+        f"SELECT count(*) FROM {FILE} WHERE delivery_id = ? AND file_name = ?",
+        [delivery_id, STATEMENT],
+    ).fetchall()
     return DeliveryOutcome(
-        delivery_id, supplier, feed, period, status, reason, tables, files, unassigned, is_repeat
+        delivery_id,
+        supplier,
+        feed,
+        period,
+        status,
+        reason,
+        tables,
+        files,
+        unassigned,
+        is_repeat,
+        bool(encoded[0][0]),
     )
 
 
@@ -291,6 +309,15 @@ def withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [row[0] for row in rows]
 
 
+def tables_of_rows(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The qualified name of every table that holds rows of deliveries, as sent or encoded."""
+    found = con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() "
+        "WHERE database_name = 'identifiable' AND schema_name IN ('raw', 'encoded') ORDER BY ALL"
+    ).fetchall()
+    return [f"identifiable.{schema}.{quoted(table)}" for schema, table in found]
+
+
 def erase_withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Delete every row, quarantined record, archived byte and file name of withdrawn deliveries.
 
@@ -308,14 +335,9 @@ def erase_withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
         ids = [row[0] for row in found]
         if not ids:
             return []
-        tables = con.execute(
-            "SELECT table_name FROM duckdb_tables() "
-            "WHERE database_name = 'identifiable' AND schema_name = 'raw'"
-        ).fetchall()
         con.execute("BEGIN TRANSACTION")
         try:
-            names = [f'identifiable.raw."{name}"' for (name,) in tables]
-            for name in [*names, REJECTED, ARCHIVE]:
+            for name in [*tables_of_rows(con), REJECTED, ARCHIVE]:
                 con.execute(f"DELETE FROM {name} WHERE list_contains(?, delivery_id)", [ids])
             # Bytes of deliveries whose ingest was killed and never run again.
             con.execute(

@@ -133,7 +133,7 @@ def insert_statement(table: Table, look_ups: LookUps) -> str:
         column = f"r.{quoted(output.source.name)}"
         match output.treatment:
             case "keep":
-                made = _declared_only(output.source, column)
+                made = declared_only(output.source, column)
             case "coarsen_month":
                 made = f"date_trunc('month', {column})"
             case "coarsen_year":
@@ -159,7 +159,7 @@ def insert_statement(table: Table, look_ups: LookUps) -> str:
     )
 
 
-def _declared_only(column: Column, value: str) -> str:
+def declared_only(column: Column, value: str) -> str:
     """A kept value; text only where the contract declares it, else null.
 
     A supplier's free typing in a code field (a name, a telephone number) ends here. The raw

@@ -69,6 +69,8 @@ def pseudonymise_delivery(
 ) -> dict[str, int]:
     """Write one delivery's pseudonymised tables, replacing what was there of it.
 
+    A delivery that its supplier encoded is pseudonymised already: its rows are copied.
+
     Args:
         con: has the catalogs ``identifiable`` (read) and ``warehouse`` (written).
         contract: the whole contract (not one year's), as raw tables have all its columns.
@@ -81,11 +83,17 @@ def pseudonymise_delivery(
         LinkedCypError: the plan is unsafe, raw tables do not fit the contract, or the rows written
             are not as many as the raw rows. Nothing is changed then.
     """
+    from linked_cyp.encoded import received  # which brings linkage with it
+
     tokenise.check_delivery_ids([delivery_id])
     with value_free(f"pseudonymising a delivery of {contract.feed}"):
         tables = [t for t in contract.tables.values() if _raw_columns(con, t)]
         for table in contract.tables.values():
             refuse_unsafe(table)
+        if received.is_held(con, delivery_id):
+            ensure_tables(con, [contract])
+            with _transaction(con):
+                return received.publish(con, contract, delivery_id)
         for table in tables:
             _refuse_unexpected(table, _raw_columns(con, table))
         ensure_tables(con, [contract])

@@ -61,6 +61,12 @@ def raw(table: str) -> str:
     return f"identifiable.raw.{quoted(table)}"
 
 
+def purpose(kind: str, feed: str, supplier: str) -> str:
+    """The purpose of one supplier's tokens of a kind (see :mod:`linked_cyp.keys`)."""
+    del feed, supplier
+    return kind
+
+
 def rule_for(column: Column) -> identifiers.Rule:
     """How a column's values are spelt before they are hashed, from what its contract says it is."""
     if column.identifier_type in identifiers.IDENTIFIERS:

@@ -11,6 +11,7 @@ import dagster as dg
 from linked_cyp import deliveries, landing, provenance, pseudonymise
 from linked_cyp.contracts import Contract, Table, load_contracts
 from linked_cyp.defs import checks, metadata
+from linked_cyp.encoded import received
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import (
     CheckOutcome,
@@ -198,19 +199,25 @@ def ingest(
     settings = stores.settings
     with stores.connect(identifiable="rw") as connection:
         outcome = deliveries.ingest_landed(
-            connection, contract, delivery_id, settings.landing, settings.work
+            connection, contract, delivery_id, settings.landing, settings.work, stores.keys()
         )
         if outcome.status not in pseudonymise.PROCESSABLE:
             return outcome, {}
         year = contract.collection_year(delivery_id.split(".")[1])
         verdicts: Verdicts = {}
+        is_encoded = received.is_held(connection, delivery_id)
         for table in contract.tables.values():
             counts = outcome.tables.get(table.name, deliveries.TableCounts())
-            verdicts[tuple(raw_key(contract.feed, table.name))] = run_rules(
-                connection,
-                f"identifiable.raw.{table.table_name}",
-                raw_rules(contract, table, delivery_id, year, counts.accepted),
-                delivery_filter(delivery_id),
+            rules = raw_rules(contract, table, delivery_id, year, counts.accepted)
+            verdicts[tuple(raw_key(contract.feed, table.name))] = (
+                received.verdicts(connection, contract, table, delivery_id, rules)
+                if is_encoded
+                else run_rules(
+                    connection,
+                    f"identifiable.raw.{table.table_name}",
+                    rules,
+                    delivery_filter(delivery_id),
+                )
             )
         provenance.record_checks(
             connection, "identifiable", verdicts, run_id=run_id, delivery_id=delivery_id
@@ -255,6 +262,7 @@ def raw_result(table: Table, outcome: deliveries.DeliveryOutcome) -> dg.Material
             "supplier": supplier,
             "period": period,
             "status": outcome.status,
+            "encoded by the supplier": outcome.is_encoded,
             "reason": outcome.reason or "none",
             "rows received": counts.received,
             "rows accepted": counts.accepted,

@@ -31,7 +31,7 @@ KINDS = (
 )
 ROW_KEYS = {"delivery_id": "VARCHAR", "row_number": "BIGINT", "source_file": "INTEGER"}
 EARLIEST_BIRTH = date(1990, 1, 1)
-_AREA_CODE = "^([A-Z][0-9]{8}|95[A-Z]{2}[0-9]{2}[SW][0-9])$"
+AREA_CODE = "^([A-Z][0-9]{8}|95[A-Z]{2}[0-9]{2}[SW][0-9])$"
 _FORMATS = {
     "nhs_number": ("linked_cyp_accepted_nhs_number", "is an NHS number with a right check digit"),
     "upn": (
@@ -223,7 +223,7 @@ def pseudonymised_rules(table: Table, rows: int | None = None) -> list[Rule]:
         if output.treatment == "coarsen_year":
             rules.append(between(output.name, 1900, 2100))
         if output.name.endswith(("lsoa11_code", "lsoa21_code")):
-            rules.append(matches(output.name, _AREA_CODE))
+            rules.append(matches(output.name, AREA_CODE))
     kept = {o.name for o in outputs if o.treatment in ("keep", "token")}
     rules += [r for r in references(table) if set(r.columns) <= kept and _joins(r, kept)]
     if rows is not None:

@@ -110,6 +110,8 @@ def build_person_records(
     Raises:
         LinkedCypError: the stores do not hold what the ledger says, or encoding failed.
     """
+    from linked_cyp.encoded.merge import encoded_persons  # which needs what is here
+
     with value_free("reading identities from the accepted deliveries"):
         sources = _sources(con, contracts)
         try:
@@ -118,6 +120,9 @@ def build_person_records(
                 _collect_feed(con, contract, keys, sources.filter(pl.col("feed") == feed))
             _standardise(con)
             _assemble(con)
+            others = encoded_persons(
+                con, sources.select("delivery_id", "source", "supplier", "place")
+            )
             named = sources.select("source", "feed", "supplier", "supplier_name", "tells_apart")
             rows = write_person_records(
                 con,
@@ -125,6 +130,7 @@ def build_person_records(
                 named.drop("supplier_name").unique().sort("source"),
                 con.execute(_ALIASES).pl(),
                 Encoder(keys, hardened=hardened),
+                others,
             )
         finally:
             for name in ("identity_fact", "identity_clean", "identity"):

@@ -6,7 +6,8 @@ Where the identities come from is :mod:`linked_cyp.linkage.identities`; what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import duckdb
 import numpy as np
@@ -60,6 +61,8 @@ def write_person_records(
             for field, frequencies in counts.items():
                 frequencies.append(_frequencies(batch[field]))
             _insert(con, "encoded", encode(expand(batch), encoder))
+        if others:
+            others.add_records(con, "encoded")
         con.execute(
             "CREATE OR REPLACE TABLE linkage.main.person_record AS SELECT row_number() OVER"
             f" (ORDER BY source, record_key, alternative)::BIGINT AS record_id, {_ENCODED}"
@@ -71,12 +74,16 @@ def write_person_records(
             con,
             "identifier_alias",
             "identifier VARCHAR, former BIGINT, token BIGINT",
-            _alias_tokens(aliases, encoder),
+            _last_numbers(
+                [_alias_tokens(aliases, encoder), *([others.aliases(con)] if others else [])]
+            ),
         )
         agreement = [
             (field, level, share)
             for field, frequencies in counts.items()
-            for level, share in name_agreement(field, pl.concat(frequencies), encoder).items()
+            for level, share in _name_agreement(
+                field, pl.concat(frequencies), encoder, others.name_agreement(con) if others else []
+            ).items()
         ]
         _replace(
             con,
@@ -89,6 +96,23 @@ def write_person_records(
         return con.execute("SELECT count(*) FROM linkage.main.person_record").fetchall()[0][0]
 
 
+class OtherRecords(Protocol):
+    """Person records that were encoded elsewhere (see :mod:`linked_cyp.encoded.merge`)."""
+
+    def add_records(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
+        """Add them to a table of :data:`COLUMNS` without record_id."""
+        ...
+
+    def aliases(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+        """Tokens of replaced numbers: ``identifier``, ``former``, ``token``."""
+        ...
+
+    def name_agreement(self, con: duckdb.DuckDBPyConnection) -> list[NameAgreement]:
+        """Per population that was counted elsewhere, its people and shares by field and level."""
+        ...
+
+
+NameAgreement = tuple[int, Mapping[str, Mapping[str, float]]]
 _ENCODED = ", ".join(name for name in COLUMNS if name != "record_id")
 
 
@@ -138,6 +162,28 @@ def name_agreement(field: str, frequencies: pl.DataFrame, encoder: Encoder) -> d
     return shares
 
 
+def _name_agreement(
+    field: str, frequencies: pl.DataFrame, encoder: Encoder, others: Sequence[NameAgreement]
+) -> dict[str, float]:
+    """:func:`name_agreement` of all people: the mean of the populations, by their people.
+
+    Names of two populations cannot be compared when one never showed them, so a pair across is
+    taken to agree as often as a pair within.
+    """
+    counted = [(people, shares[field]) for people, shares in others if shares.get(field)]
+    own = name_agreement(field, frequencies, encoder)
+    if own or not counted:
+        counted.append((int(frequencies["n"].sum() or 0), own))
+    everybody = sum(people for people, _ in counted)
+    if len(counted) == 1 or not everybody:
+        return dict(counted[0][1])
+    levels = {level: None for _, shares in counted for level in shares}
+    return {
+        level: sum(people * shares.get(level, 0.0) for people, shares in counted) / everybody
+        for level in levels
+    }
+
+
 def _share_a_form(names: pl.Series, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Whether two forenames may stand for one name (as in the comparison's level)."""
     both = pl.concat_list(formal_name(pl.col("name"), place) for place in (1, 2))
@@ -152,31 +198,39 @@ def _frequencies(names: pl.Series) -> pl.DataFrame:
 
 
 def _alias_tokens(aliases: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
-    """Tokens of former numbers and of the last number in each chain of replacements."""
+    """Tokens of former numbers and of those that replaced them: identifier, former, token."""
     frames = []
     for identifier in ("nhs", "upn"):
-        chosen = aliases.filter(
-            (pl.col("identifier") == identifier) & (pl.col("former") != pl.col("present"))
-        )
-        present = dict(chosen.select("former", "present").iter_rows())
-        for former, number in list(present.items()):
-            seen = {former}
-            while number in present and number not in seen:
-                seen.add(number)
-                number = present[number]
-            present[former] = number
+        chosen = aliases.filter(pl.col("identifier") == identifier)
         former, token = (
-            encoder.tokens(identifier, pl.Series(list(x), dtype=pl.String))
-            for x in (present.keys(), present.values())
+            pl.Series(encoder.tokens(identifier, chosen[name]), dtype=pl.Int64)
+            for name in ("former", "present")
         )
         frames.append(
             pl.DataFrame({"former": former, "token": token}).select(
-                pl.lit(identifier).alias("identifier"),
-                pl.col("former").cast(pl.Int64),
-                pl.col("token").cast(pl.Int64),
+                pl.lit(identifier).alias("identifier"), "former", "token"
             )
         )
-    return pl.concat(frames).filter(pl.col("former") != pl.col("token"))
+    return pl.concat(frames)
+
+
+def _last_numbers(aliases: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Each former number with the last in its chain of replacements (the first frame's word)."""
+    present: dict[tuple[str, int], int] = {}
+    for identifier, former, token in pl.concat(list(reversed(aliases))).iter_rows():
+        if former != token:
+            present[identifier, former] = token
+    for (identifier, former), token in list(present.items()):
+        seen = {former}
+        while (identifier, token) in present and token not in seen:
+            seen.add(token)
+            token = present[identifier, token]
+        present[identifier, former] = token
+    return pl.DataFrame(
+        [(name, former, token) for (name, former), token in present.items() if former != token],
+        schema={"identifier": pl.String, "former": pl.Int64, "token": pl.Int64},
+        orient="row",
+    )
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:

@@ -1,0 +1,118 @@
+"""What two installations must have in common before their encodings can be compared.
+
+Versions that people remember to raise are forgotten. So both are computed: the contract's from
+what it declares, the encoding's by spelling and encoding a handful of invented identities under a
+published key. Whatever changes how a name is spelt, a number validated or an encoding made changes
+the result, whoever made the change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from linked_cyp import linkage, tokenise
+from linked_cyp.contracts import IDENTIFIER_TYPES, Column, Contract
+from linked_cyp.keys import Keys
+from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.identities import ROLES
+from linked_cyp.linkage.person_records import encode, expand
+
+PUBLISHED_KEY = hashlib.sha256(b"linked_cyp: a published key, to compare encodings only").digest()
+# Words about the data, which change nothing in it.
+_PROSE = frozenset(
+    (
+        *("description", "label", "title", "purpose", "limitations", "legal_basis", "owner"),
+        *("cadence", "source_of_fact", "grain"),
+    )
+)
+# Every value is invented: numbers from the ranges that are never issued, no name of anybody.
+SAMPLE: dict[str, tuple[str, ...]] = {
+    "nhs_number": ("9990000018", "999 000 0026", "9990000000", "UNKNOWN"),
+    "upn": ("P801999600001", " a80199960000a", "UN1", "B801999600001"),
+    "forename": ("Mary-Jane", "  zoë  ", "BABY", "Mohammed (known as Mo)", "Dr. Ángel"),
+    "surname": (
+        "O\u2019Neill",
+        "de la Cruz-Smith",
+        "MCDONALD",
+        "Unknown",
+        "St. John",
+        "van den Berg",
+    ),
+    "birth_date": ("2012-03-04", "2011-01-01", "1900-01-01", "2010-12-25"),
+    "sex": ("F", "2", "male", "9"),
+    "postcode": ("ZZ99 3VZ", "nw10 5ab", "NW1O5AB", "SW1A 1AA"),
+    "la_child_id": (" ab 12", "AB12", "000123"),
+}
+
+
+def contract_digest(contract: Contract) -> str:
+    """SHA-256 of all that a contract says about the data: columns, codes, treatments, roles."""
+    declared = json.dumps(_without_prose(asdict(contract)), sort_keys=True, default=str)
+    return hashlib.sha256(declared.encode()).hexdigest()
+
+
+@cache
+def encoding_version() -> str:
+    """16 digits that stand for how identities are spelt, tokenised and encoded, and kept out."""
+    keys = Keys(PUBLISHED_KEY)
+    digest = hashlib.sha256()
+    digest.update(Path(linkage.__file__).with_name("exclusions.toml").read_bytes())
+    for role, meaning in ROLES.items():
+        spelt = _sample(role).to_frame().lazy().select(meaning.rule(pl.col("value"))).collect()
+        digest.update(f"{role}\n{spelt.write_csv()}\n".encode())
+    for name, column in _spelt_alike().items():
+        values = pl.concat([_sample(role) for role in SAMPLE]).to_frame().lazy()
+        spelt = values.select(tokenise.rule_for(column)(pl.col("value"))).collect()
+        digest.update(f"{name}\n{spelt.write_csv()}\n".encode())
+    records = encode(expand(identities()), Encoder(keys))
+    digest.update(records.write_csv().encode())
+    return digest.hexdigest()[:16]
+
+
+def identities(fields: frozenset[str] | None = None) -> pl.DataFrame:
+    """Invented standardised identities that hold some fields (all by default), others null."""
+    longest = max(len(values) for values in SAMPLE.values())
+    columns: dict[str, pl.Series] = {
+        name: pl.Series(range(1, longest + 1), dtype=pl.Int64)
+        for name in ("record_key", "source", "supplier")
+    }
+    columns["exclusion"] = pl.Series([None] * longest, dtype=pl.String)
+    for field, values in SAMPLE.items():
+        spelt = _sample(field).to_frame().lazy().select(ROLES[field].rule(pl.col("value")))
+        known = spelt.collect().to_series().to_list()
+        wanted = fields is None or field in fields
+        columns[field] = pl.Series(
+            [known[n % len(values)] if wanted else None for n in range(longest)], dtype=pl.String
+        )
+    return pl.DataFrame(columns).with_columns(
+        pl.col("birth_date").str.to_date("%Y-%m-%d"),
+        pl.col("sex").cast(pl.Int8),
+        pl.concat_list(pl.col("surname").reverse()).alias("other_surnames"),
+    )
+
+
+def _sample(role: str) -> pl.Series:
+    field = ROLES[role].field
+    return pl.Series("value", SAMPLE[field], dtype=pl.String)
+
+
+def _spelt_alike() -> dict[str, Column]:
+    """A column of each kind that :func:`tokenise.rule_for` tells apart."""
+    kinds = {k: Column("c", "c", "string", "", identifier_type=k) for k in IDENTIFIER_TYPES}
+    roles = {r: Column("c", "c", "string", "", linkage_role=r) for r in (*ROLES, "middle_names")}
+    return {**kinds, **{f"role {r}": column for r, column in roles.items()}}
+
+
+def _without_prose(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {k: _without_prose(v) for k, v in item.items() if k not in _PROSE}
+    if isinstance(item, list | tuple):
+        return [_without_prose(part) for part in item]
+    return item
