@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from linked_cyp.commands import encode
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import PROJECT_ROOT, Settings
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="The master key that every pseudonym depends on.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+encode.register(app, keys_app)
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)  # one line stays one line
 

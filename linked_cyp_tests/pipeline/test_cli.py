@@ -22,8 +22,10 @@ SECRETS = ("PLT000002", "Quillfeathr", "13/13/2011")
 BAD = GOOD + "PLT000002,7,13/13/2011,Quillfeathr,A801999600002\n,1,14/01/2011,WBRI,A801999600003\n"
 COMMANDS = (
     "demo",
+    "encode",
     "ingest",
     "keys create",
+    "keys supplier",
     "refresh",
     "release",
     "rollback",
