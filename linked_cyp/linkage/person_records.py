@@ -199,6 +199,11 @@ def _second_part(names: pl.Expr) -> pl.Expr:
     return pl.when(name_parts(names).list.len() > 1).then(name_parts(names).list.get(1))
 
 
+def _sector(places: pl.Expr) -> pl.Expr:
+    """A code of a place that is no British postcode is a sector by itself."""
+    return pl.coalesce(postcode_sector(places), places)
+
+
 # Column -> purpose of its token (equal purposes can be compared) and how its text is made.
 TokenRules = dict[str, tuple[str, Rule]]
 _DATE_TOKENS: TokenRules = {
@@ -215,7 +220,7 @@ _DATE_TOKENS: TokenRules = {
 }
 _POSTCODE_TOKENS: TokenRules = {
     "postcode": ("postcode", _text),
-    "postcode_sector": ("postcode_sector", postcode_sector),
+    "postcode_sector": ("postcode_sector", _sector),
     "postcode_district": ("postcode_district", postcode_district),
 }
 _FORENAME_TOKENS: TokenRules = {
