@@ -62,9 +62,22 @@ def raw(table: str) -> str:
 
 
 def purpose(kind: str, feed: str, supplier: str) -> str:
-    """The purpose of one supplier's tokens of a kind (see :mod:`linked_cyp.keys`)."""
-    del feed, supplier
-    return kind
+    """The purpose of one supplier's tokens of a kind (see :mod:`linked_cyp.keys`).
+
+    A supplier that encodes its own return holds this key, and so can make no token of another's.
+    """
+    return f"{kind}:{feed}.{supplier}"
+
+
+def own_tokens(keys: Keys, kind: str, feed: str, messages: pl.DataFrame) -> pl.Series:
+    """Tokens of ``text`` under the keys of each row's ``supplier``, in order."""
+    parts = [
+        part.with_columns(keys.tokens(purpose(kind, feed, supplier), part["text"]).alias("token"))
+        for (supplier,), part in messages.with_row_index().group_by("supplier")
+    ]
+    if not parts:
+        return pl.Series("token", [], dtype=pl.Int64)
+    return pl.concat(parts).sort("index")["token"]
 
 
 def rule_for(column: Column) -> identifiers.Rule:
@@ -99,8 +112,8 @@ def token_map(
     text = message(feed, pl.col("supplier"), scope, rule(pl.col("c0")))
 
     def hashed(chunk: pl.DataFrame) -> pl.DataFrame:
-        texts = chunk.lazy().select(text.alias("text")).collect().to_series()
-        return chunk.with_columns(keys.tokens(LOCAL_ID, texts).alias("token"))
+        messages = chunk.lazy().select("supplier", text.alias("text")).collect()
+        return chunk.with_columns(own_tokens(keys, LOCAL_ID, feed, messages).alias("token"))
 
     _look_up_table(con, name, sources, deliveries, hashed, "token BIGINT")
 
@@ -132,8 +145,9 @@ def record_key_map(
 
     def hashed(chunk: pl.DataFrame) -> pl.DataFrame:
         text = pl.coalesce(alternatives).alias("text")
-        texts = chunk.lazy().select(text).collect().to_series()
-        return chunk.with_columns(keys.tokens(SUPPLIER_PERSON, texts).alias("record_key"))
+        messages = chunk.lazy().select("supplier", text).collect()
+        tokens = own_tokens(keys, SUPPLIER_PERSON, table.feed, messages)
+        return chunk.with_columns(tokens.alias("record_key"))
 
     _look_up_table(con, name, sources, deliveries, hashed, "record_key BIGINT")
 

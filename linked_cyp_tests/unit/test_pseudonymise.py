@@ -172,8 +172,8 @@ def test_each_treatment_does_what_it_says(con: duckdb.DuckDBPyConnection, keys: 
         "delivery_id": DELIVERY,
         "source_file": 0,
         "row_number": 1,
-        "record_key": token(keys, "supplier_person", "toy|brent|0|B801200005001"),
-        "child_id": token(keys, "local_id", "toy|brent|child_id|C1"),
+        "record_key": token(keys, "supplier_person:toy.brent", "toy|brent|0|B801200005001"),
+        "child_id": token(keys, "local_id:toy.brent", "toy|brent|child_id|C1"),
         "birth_month": pl.Series(["2012-03-01"]).str.to_date().item(),
         "death_year": 2024,
         "home_lsoa21_code": "E01030001",
@@ -181,10 +181,12 @@ def test_each_treatment_does_what_it_says(con: duckdb.DuckDBPyConnection, keys: 
         "home_la_code": "E09000005",
         "ethnicity_code": "WBRI",
         "sessions": 380,
-        "school_urn": token(keys, "local_id", "toy|brent|school_urn|100001"),
+        "school_urn": token(keys, "local_id:toy.brent", "toy|brent|school_urn|100001"),
     }
     assert second == first | {"row_number": 2}  # spelling makes no difference
-    assert third["record_key"] == token(keys, "supplier_person", "toy|brent|1|C2|2015-12-31")
+    assert third["record_key"] == token(
+        keys, "supplier_person:toy.brent", "toy|brent|1|C2|2015-12-31"
+    )
     assert (third["home_la_code"], third["school_urn"]) == (None, None)
     assert fourth["record_key"] is None  # no UPN, and half of the second alternative
     assert (fourth["home_lsoa11_code"], fourth["home_lsoa21_code"]) == ("E01000002", None)
