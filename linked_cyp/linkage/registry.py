@@ -99,6 +99,9 @@ def _update(con: duckdb.DuckDBPyConnection, day: date) -> dict[str, int]:
 def assign_ids(person: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """An id for each cluster: by largest overlap with what was, else a new random one.
 
+    Records of the last run count before those that return: a person who did not change keeps the
+    id, however many records come back that once had it.
+
     Args:
         person: record_key, cluster.
         known: record_key, person_id, is_current.
@@ -110,7 +113,7 @@ def assign_ids(person: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
         person.join(known, on="record_key")
         .group_by("cluster", "person_id")
         .agg(pl.len().alias("n"), pl.col("is_current").sum().alias("current"))
-        .sort("n", "current", "person_id", "cluster", descending=[True, True, False, False])
+        .sort("current", "n", "person_id", "cluster", descending=[True, True, False, False])
     )
     alone = votes.filter(
         (pl.len().over("cluster") == 1) & (pl.len().over("person_id") == 1)
@@ -136,12 +139,14 @@ def assign_ids(person: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 def random_ids(count: int, taken: pl.Series) -> np.ndarray:
     """``count`` different positive 63-bit random numbers that are not in ``taken``."""
-    found: set[int] = set()
-    used = set(taken.to_list())
+    found = np.empty(0, dtype=np.int64)
     while len(found) < count:
         drawn = np.frombuffer(secrets.token_bytes(8 * (count - len(found))), dtype=np.uint64) >> 1
-        found |= {int(x) for x in drawn if x} - used
-    return np.array(list(found), dtype=np.int64)
+        both = np.concatenate([found, drawn.astype(np.int64)])
+        _, first = np.unique(both, return_index=True)
+        both = both[np.sort(first)]  # as drawn: sorted, an id would tell the place of its record
+        found = both[(both > 0) & ~np.isin(both, taken.to_numpy())]
+    return found
 
 
 def find_events(person: pl.DataFrame, known: pl.DataFrame, assigned: pl.DataFrame) -> pl.DataFrame:
@@ -161,10 +166,12 @@ def find_events(person: pl.DataFrame, known: pl.DataFrame, assigned: pl.DataFram
         both.filter(pl.col("person_id").is_not_null() & (pl.col("person_id") != pl.col("new")))
         .group_by("new", "person_id")
         .agg(pl.len().alias("records"))
+        .join(living.with_columns(lives=True), on="person_id", how="left")
+        .join(before.with_columns(is_old=True), left_on="new", right_on="person_id", how="left")
         .with_columns(
-            pl.when(~pl.col("person_id").is_in(living["person_id"].implode()))
+            pl.when(pl.col("lives").is_null())
             .then(pl.lit("merged"))
-            .when(~pl.col("new").is_in(before["person_id"].implode()))
+            .when(pl.col("is_old").is_null())
             .then(pl.lit("split"))
             .otherwise(pl.lit("moved"))
             .alias("event")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections import defaultdict
+from datetime import date, timedelta
+
+import duckdb
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linked_cyp.linkage.registry import assign_ids, find_events, random_ids
+from linked_cyp.linkage.registry import assign_ids, find_events, random_ids, update_registry
 
 
 def person(*clusters: list[int]) -> pl.DataFrame:
@@ -42,6 +46,9 @@ def test_random_ids_avoid_those_taken():
     drawn = random_ids(1000, pl.Series([1, 2, 3]))
     assert len(set(drawn.tolist())) == 1000
     assert not set(drawn.tolist()) & {1, 2, 3}
+    assert sorted(drawn.tolist()) != drawn.tolist()  # their order says nothing
+    taken = pl.Series([1, 2, 3], dtype=pl.Int64)
+    assert len(random_ids(0, taken)) == 0
 
 
 def test_nothing_new_changes_nothing():
@@ -108,3 +115,82 @@ def test_unaffected_persons_keep_their_id(before, after):
             everyone = {r for r, g in enumerate(before) if g == group and r < len(after)}
             if everyone <= set(members):
                 assert assigned[min(members)] == 100 + group
+
+
+def test_records_that_return_take_no_id_from_those_that_stayed():
+    known = registry({1: 100, 2: 100, 3: 100, 4: 100, 5: 100}, gone=(3, 4, 5))
+    now = person([1, 2], [3, 4, 5])
+    assert ids(assign_ids(now, known))[1] == 100
+
+
+RECORD = st.integers(1, 12)
+CHANGE = st.tuples(st.sampled_from(["join", "leave", "move", "merge", "split"]), RECORD, RECORD)
+
+
+@given(runs=st.lists(st.lists(CHANGE, max_size=4), min_size=2, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_whoever_is_unaffected_keeps_the_id_and_every_change_is_a_dated_event(runs):
+    """Deliveries arrive, records are withdrawn, a retrained model joins and parts: any clusters."""
+    cluster = {record: record % 5 for record in range(1, 10)}
+    day = date(2025, 1, 1)
+    with duckdb.connect() as con:
+        con.execute("ATTACH ':memory:' AS linkage; CREATE TABLE linkage.main.pairs (model_id INT)")
+        before: dict[int, int] = {}
+        for changes in [[], *runs]:
+            for change in changes:
+                _apply(cluster, *change)
+            day += timedelta(days=1)
+            groups = defaultdict(list)
+            for record, group in cluster.items():
+                groups[group].append(record)
+            now = person(*groups.values())
+            con.register("now", now.to_arrow())
+            con.execute("CREATE OR REPLACE TABLE linkage.main.person AS FROM now")
+            counts = update_registry(con, run_date=day)
+            after = dict(
+                con.execute(
+                    "SELECT record_key, person_id FROM linkage.main.registry WHERE is_current"
+                ).fetchall()
+            )
+            assert set(after) == set(cluster)
+            kept = _persons(before)
+            for person_id, records in _persons(after).items():
+                for former, same in kept.items():
+                    if same == records:
+                        assert person_id == former
+            told = con.execute(
+                "SELECT event, person_id, other_person_id FROM linkage.main.event"
+                " WHERE run_date = ? AND run_id = ?",
+                [day, counts["run_id"]],
+            ).fetchall()
+            pairs = {(new, old) for _, new, old in told}
+            moved = {(after[r], before[r]) for r in after if r in before and after[r] != before[r]}
+            assert moved <= pairs
+            assert not {new for event, new, _ in told if event == "created"} & set(before.values())
+            named = {x for _, *pair in told for x in pair}
+            assert set(before.values()) ^ set(after.values()) <= named
+            before = after
+
+
+def _persons(ids_of: dict[int, int]) -> dict[int, frozenset[int]]:
+    persons = defaultdict(set)
+    for record, person_id in ids_of.items():
+        persons[person_id].add(record)
+    return {person_id: frozenset(records) for person_id, records in persons.items()}
+
+
+def _apply(cluster: dict[int, int], kind: str, one: int, other: int) -> None:
+    if kind == "leave":
+        cluster.pop(one, None)
+    elif kind == "join":
+        cluster.setdefault(one, other)
+    elif one in cluster and kind == "split":
+        cluster[one] = 100 + one
+    elif one in cluster and other in cluster:
+        if kind == "move":
+            cluster[one] = cluster[other]
+        else:
+            gone = cluster[one]
+            for record, group in cluster.items():
+                if group == gone:
+                    cluster[record] = cluster[other]
