@@ -21,6 +21,7 @@ from linked_cyp.linkage import (
     update_registry,
 )
 from linked_cyp.linkage import checks as linkage_checks
+from linked_cyp.linkage.report import rules as report_rules
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -238,6 +239,7 @@ def bridge() -> dg.AssetsDefinition:
             refuse_failed(provenance.failed(connection, "linkage"))
             counts = publish_bridge(connection)
             provenance.copy_checks(connection, "linkage", "warehouse", "linkage/")
+            report_rules.owe(connection, run_id=context.run.run_id)
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(BRIDGE),
                 metadata={**counts, **metadata.stored(connection, "warehouse.linkage.bridge")},

@@ -7,6 +7,7 @@ import dagster as dg
 from linked_cyp.defs import metadata
 from linked_cyp.defs.curated import models
 from linked_cyp.defs.deliveries import ERASURE
+from linked_cyp.defs.linkage_report import REPORT
 from linked_cyp.errors import value_free
 from linked_cyp.release import Project, gate, load_project, publish
 from linked_cyp.release.project import projects
@@ -32,7 +33,7 @@ def project_release(project: Project) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[*models(project.tables), ERASURE],
+                deps=[*models(project.tables), ERASURE, REPORT],
                 description=f"{project.title}\n\n{project.purpose}\n\nOne immutable DuckDB file "
                 "with this project's own person ids, dictionary and provenance.",
                 group_name="release",
