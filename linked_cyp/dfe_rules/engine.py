@@ -234,17 +234,18 @@ def _select(
     row_id = columns.get("row_id", "row_number() OVER () - 1")
     outputs = [f"({row_id})::BIGINT AS row_id"]
     for column in layout.columns:
+        if column in computed:
+            continue
         text = columns.get(column, "NULL::VARCHAR")
-        text = f"({computed[column]})" if column in computed else text
         if column in layout.dates:
-            outputs.append(
-                f"as_date({text}) AS {quoted(column)}, {text} AS {quoted(column + '_text')}"
-            )
+            outputs.append(f"as_date({text}) AS {quoted(column)}")
+            outputs.append(f"{text} AS {quoted(column + '_text')}")
         else:
             outputs.append(f"{text} AS {quoted(column)}")
     if relation is None:
         return f"SELECT {', '.join(outputs)} WHERE false"
-    return f"SELECT {', '.join(outputs)} FROM {_SOURCE}"
+    made = "".join(f", {sql} AS {quoted(column)}" for column, sql in computed.items())
+    return f"SELECT s.*{made} FROM (SELECT {', '.join(outputs)} FROM {_SOURCE}) s"
 
 
 def _columns(layout: Layout, relation: duckdb.DuckDBPyRelation) -> dict[str, str]:

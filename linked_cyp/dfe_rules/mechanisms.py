@@ -131,14 +131,17 @@ def _starts_as_left(table: str, field: str, key: str) -> Flags:
     )
 
 
-def _no_overlap(table: str, spec: Mapping[str, Any], key: str) -> Flags:
-    """A period that starts before an earlier one of the same child has ended."""
+def _starts_within(table: str, spec: Mapping[str, Any], key: str) -> Flags:
+    """Two periods of which one starts within the other, the last day included.
+
+    A period without an end lasts to the end of the collection year.
+    """
     start, end = spec["start"], spec["end"]
+    same = " AND ".join(f"t.{f} = o.{f}" for f in spec["by"])
     return Flags(
-        f"(FROM {table} QUALIFY {start} < max(coalesce({end}, DATE '9999-12-31')) OVER "
-        f"(PARTITION BY {key} ORDER BY {start}, row_id "
-        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) t",
-        {"t": table},
+        f"{table} t JOIN {table} o ON {same} AND t.row_id <> o.row_id "
+        f"AND t.{start} BETWEEN o.{start} AND coalesce(o.{end}, year_end())",
+        {"t": table, "o": table},
     )
 
 
@@ -148,7 +151,7 @@ ACROSS: Mapping[str, Callable[[str, Any, str], Flags]] = {
     "once": _once,
     "as_last_year": _as_last_year,
     "starts_as_left": _starts_as_left,
-    "no_overlap": _no_overlap,
+    "starts_within": _starts_within,
 }
 
 MECHANISMS = frozenset(ROW) | frozenset(ACROSS) | {"query"}
