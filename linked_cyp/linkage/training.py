@@ -1,7 +1,8 @@
 """Train the model once and keep it: ``linkage.main.model``.
 
 The model in force is the newest row. It is never trained in passing: only when there is none, or
-when somebody says so; the before/after of a retraining is the two rows.
+when somebody says so. A candidate waits in ``linkage.main.candidate_model`` until it is accepted
+(see :mod:`linked_cyp.linkage.retraining`).
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ MODEL_DDL = """
     records BIGINT, data_fingerprint VARCHAR, sessions VARCHAR[], settings VARCHAR,
     parameters STRUCT(comparison VARCHAR, level VARCHAR, m DOUBLE, u DOUBLE, is_m_learnt BOOLEAN)[]
 """
+IN_FORCE = "linkage.main.model"
+CANDIDATES = "linkage.main.candidate_model"
 _LOWEST = 1e-9  # a level that was never seen is improbable, not impossible
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The model in force."""
+    """A model, usually the one in force."""
 
     model_id: int
     settings: dict[str, Any]
@@ -42,9 +45,15 @@ class TrainedModel:
 
 
 def train(
-    con: duckdb.DuckDBPyConnection, *, retrain: bool = False, given: Parameters | None = None
+    con: duckdb.DuckDBPyConnection,
+    *,
+    retrain: bool = False,
+    as_candidate: bool = False,
+    given: Parameters | None = None,
 ) -> TrainedModel:
     """The model in force; trained and persisted first when there is none or ``retrain`` is true.
+
+    With ``as_candidate`` a new one is trained that replaces nothing yet, and returned.
 
     Needs ``linkage.main.person_record`` (and ``name_agreement``) in a writable ``linkage`` catalog.
     Only current values of records that may be linked are used. Parameters that the data cannot
@@ -53,8 +62,10 @@ def train(
     Raises:
         LinkedCypError: Splink failed, or a parameter is not set.
     """
-    con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.model ({MODEL_DDL})")
-    known = None if retrain else current_model(con)
+    for name in (IN_FORCE, CANDIDATES):
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({MODEL_DDL})")
+    table = CANDIDATES if as_candidate else IN_FORCE
+    known = None if retrain or as_candidate else current_model(con)
     if known:
         return known
     chosen = given or parameters()
@@ -83,8 +94,8 @@ def train(
     pairs = sum(min(counts[name], chosen.em_pairs) for name in sessions)
     parameters_used = complete(trained, start, trust=pairs / (pairs + chosen.prior_pairs))
     check_complete(trained)
-    _persist(con, trained, parameters_used, sessions, records, hardened, chosen.seed)
-    found = current_model(con)
+    _persist(con, table, trained, parameters_used, sessions, records, hardened, chosen.seed)
+    found = newest_model(con, table)
     assert found is not None
     return replace(found, is_new=True)
 
@@ -116,10 +127,15 @@ def _learn(
 
 
 def current_model(con: duckdb.DuckDBPyConnection) -> TrainedModel | None:
-    """The newest persisted model, or None before the first training."""
+    """The model in force, or None before the first training."""
+    return newest_model(con, IN_FORCE)
+
+
+def newest_model(con: duckdb.DuckDBPyConnection, table: str) -> TrainedModel | None:
+    """The newest model of :data:`IN_FORCE` or :data:`CANDIDATES`; None where there is none."""
     rows = con.execute(
         "SELECT model_id, settings, sessions, data_fingerprint, is_hardened"
-        " FROM linkage.main.model ORDER BY model_id DESC LIMIT 1"
+        f" FROM {table} ORDER BY model_id DESC LIMIT 1"
     ).fetchall()
     if not rows:
         return None
@@ -216,6 +232,7 @@ def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
 
 def _persist(
     con: duckdb.DuckDBPyConnection,
+    table: str,
     trained: dict[str, Any],
     used: list[dict[str, Any]],
     sessions: list[str],
@@ -224,8 +241,8 @@ def _persist(
     seed: int,
 ) -> None:
     con.execute(
-        "INSERT INTO linkage.main.model SELECT coalesce(max(model_id), 0) + 1,"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ? FROM linkage.main.model",
+        f"INSERT INTO {table} SELECT coalesce(max(model_id), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+        f" FROM (SELECT model_id FROM {IN_FORCE} UNION ALL SELECT model_id FROM {CANDIDATES})",
         [
             datetime.now(UTC).replace(tzinfo=None),
             version("splink"),
