@@ -51,7 +51,7 @@ def stability(before: pl.DataFrame, now: pl.DataFrame) -> float:
         how="full",
         coalesce=True,
     )
-    both = both.with_columns(pl.col("p", "q").fill_null(0).clip(lower_bound=0.5))
+    both = both.with_columns(pl.col("p", "q").cast(pl.Float64).fill_null(0.0).clip(lower_bound=0.5))
     p_all, q_all = float(both["p"].sum()), float(both["q"].sum())
     return sum(
         (q / q_all - p / p_all) * math.log((q / q_all) / (p / p_all))

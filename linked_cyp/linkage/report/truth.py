@@ -103,7 +103,9 @@ def against_truth(
     shares = contributions(persons, linkable)
     pairs = con.execute("SELECT record_key_l, record_key_r, match_weight FROM linkage.main.pairs")
     scored = pairs.pl()
-    sources = scores_by_source_pair(persons, linkable.rename({"feed": "source"})).with_columns(
+    sources = scores_by_source_pair(
+        persons, linkable.select("record_key", "child", source="feed")
+    ).with_columns(
         pl.lit("source pair").alias("group_kind"),
         pl.concat_str("source_l", pl.lit(" + "), "source_r").alias("group_value"),
     )
