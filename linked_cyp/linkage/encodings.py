@@ -2,8 +2,10 @@
 
 *Hardened* encodings (the default) never let a name stand alone. Every name token is a composite
 (name with date of birth, with postcode, with the other name) and every Bloom encoding is salted by
-the full date of birth, so that frequencies of names and known plaintexts of other children say
-next to nothing about a record. *Plain* encodings leave the salt out: they compare names across
+the full date of birth and the sound of the other name, so that frequencies of names and known
+plaintexts of other children say next to nothing about a record. (The date of birth alone is shared
+by 1,600 children in England and Wales: enough to read nearly every first name from the bits, see
+``docs/linkage_attacks.md``.) *Plain* encodings leave the salt out: they compare names across
 different dates of birth, and fall to frequency and known-plaintext attack. They are meant only for
 a linkage enclave that nobody else can enter, and for measuring what the hardening costs.
 
@@ -115,7 +117,7 @@ class Encoder:
         Args:
             field: ``forename`` or ``surname``; encodings of different fields cannot be compared.
             names: standardised names, null where missing.
-            salt: token of the date of birth; rows without one are not encoded when hardened.
+            salt: token that few records share; rows without one are not encoded when hardened.
         """
         if not self.hardened:
             salt = np.zeros_like(salt)

@@ -26,7 +26,8 @@ def _missing(*columns: str) -> str:
 def dice(field: str, threshold: int, hardened: bool) -> str:
     """Dice similarity of two encodings of at least ``threshold`` per cent.
 
-    Encodings salted by different dates of birth agree only by chance, so they are not compared.
+    Encodings under different salts agree only by chance, so they are not compared: the salt is the
+    date of birth with the sound of the other name.
     """
     common = " + ".join(
         f"CAST(bit_count({field}_lane_{n}_l & {field}_lane_{n}_r) AS INTEGER)" for n in (0, 1)
@@ -34,7 +35,8 @@ def dice(field: str, threshold: int, hardened: bool) -> str:
     alike = f"200 * ({common}) >= {threshold} * ({field}_bits_l + {field}_bits_r)"
     # Two missing encodings would agree in all their 0 bits.
     alike = f"{field}_bits_l > 0 AND {field}_bits_r > 0 AND {alike}"
-    return f"{_equal('birth_date')} AND {alike}" if hardened else alike
+    other = {"forename": "surname", "surname": "forename"}[field]
+    return f"{_equal(f'{other}_sound_birth_date')} AND {alike}" if hardened else alike
 
 
 def _name_missing(field: str, hardened: bool) -> str:
@@ -69,6 +71,9 @@ def _another_form() -> str:
 
 
 def forename_levels(hardened: bool) -> Levels:
+    twin = f"{_equal('surname_birth_date')} OR {_equal('surname_sound_birth_date')}"
+    if not hardened:  # hardened surnames can be misspelt only under the same first name
+        twin += f" OR ({_equal('birth_date')} AND {dice('surname', 80, hardened)})"
     return {
         NULL_LEVEL: _name_missing("forename", hardened),
         "exact": _name_exact("forename"),
@@ -77,10 +82,8 @@ def forename_levels(hardened: bool) -> Levels:
         "form": _another_form(),
         "dice_60": dice("forename", 60, hardened),
         "dice_45": dice("forename", 45, hardened),
-        # Another first name, same birth date, same surname (misspelt or not): a twin until an
-        # identifier says no.
-        "twin": f"{_equal('surname_birth_date')} OR {_equal('surname_sound_birth_date')}"
-        f" OR ({_equal('birth_date')} AND {dice('surname', 80, hardened)})",
+        # Another first name, same birth date, same surname: a twin until an identifier says no.
+        "twin": twin,
         "differ": "ELSE",
     }
 

@@ -264,18 +264,26 @@ def _compose_names(
     out["surname_swapped"] = encoder.compose(
         "surname_birth_date", surname["name"], out["birth_date_swapped"]
     )
-    for part in ("form_1", "form_2", "second"):
-        out[f"forename_{part}"] = encoder.salted("forename_form", forename[part], birth_date)
-    for part in ("part_1", "part_2"):
-        out[f"surname_{part}"] = encoder.salted("surname_part", surname[part], birth_date)
+    for field, tokens, purpose, parts in (
+        ("forename", forename, "forename_form", ("form_1", "form_2", "second")),
+        ("surname", surname, "surname_part", ("part_1", "part_2")),
+    ):
+        for part in parts:
+            column = f"{field}_{part}"
+            salted = encoder.salted(purpose, tokens[part], birth_date)
+            # That a name has no second form or part narrows it down, so nothing is missing: the
+            # record's own token agrees with no other record's.
+            own = encoder.compose(f"no_{column}", rows["record_key"].to_numpy(), tokens["name"])
+            out[column] = np.where(salted == MISSING, own, salted)
     first = np.minimum(forename["name"], surname["name"])
     second = np.maximum(forename["name"], surname["name"])
     out["names"] = encoder.compose("names", first, second)
     out["names_birth_year"] = encoder.compose("names_birth_year", out["names"], out["birth_year"])
     blooms: dict[str, np.ndarray] = {}
-    for field in ("forename", "surname"):
+    for field, other in (("forename", surname), ("surname", forename)):
         compact = rows.select(compact_name(pl.col(field))).to_series()
-        bloom = encoder.bloom(field, compact, birth_date)
+        salt = encoder.compose(f"bloom_salt.{field}", other["sound"], birth_date)
+        bloom = encoder.bloom(field, compact, salt)
         blooms[f"{field}_lane_0"], blooms[f"{field}_lane_1"] = bloom.lane_0, bloom.lane_1
         blooms[f"{field}_bits"] = bloom.bits
     return blooms
