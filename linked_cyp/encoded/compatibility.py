@@ -84,12 +84,12 @@ def identities(fields: frozenset[str] | None = None) -> pl.DataFrame:
         for name in ("record_key", "source", "supplier")
     }
     columns["exclusion"] = pl.Series([None] * longest, dtype=pl.String)
-    for field, values in SAMPLE.items():
+    for field in SAMPLE:
         spelt = _sample(field).to_frame().lazy().select(ROLES[field].rule(pl.col("value")))
         known = spelt.collect().to_series().to_list()
         wanted = fields is None or field in fields
         columns[field] = pl.Series(
-            [known[n % len(values)] if wanted else None for n in range(longest)], dtype=pl.String
+            [known[n % len(known)] if wanted else None for n in range(longest)], dtype=pl.String
         )
     return pl.DataFrame(columns).with_columns(
         pl.col("birth_date").str.to_date("%Y-%m-%d"),
