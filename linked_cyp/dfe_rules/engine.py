@@ -8,8 +8,14 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.dfe_rules.rules import Definitions, Layout, Rule, definitions, load_rules
-from linked_cyp.dfe_rules.rules import tables_read as _tables_read
+from linked_cyp.dfe_rules.rules import (
+    Definitions,
+    Layout,
+    Rule,
+    definitions,
+    load_rules,
+    tables_read,
+)
 from linked_cyp.errors import value_free
 from linked_cyp.sql import literal, quoted
 
@@ -60,22 +66,56 @@ def run_rules(
         LinkedCypError: no rules for the feed, or a rule cannot run.
     """
     known = definitions(feed)
-    wanted = None if codes is None else frozenset(codes)
     given = _given(known, tables, last or {}, metadata or {})
     run = _Run(con, known, given)
     with value_free("preparing the return for the rules"):
         run.prepare(year, metadata or {})
-    rules = [r for r in load_rules(feed, year) if wanted is None or r.code in wanted]
-    rules = [r for r in rules if run.can(r)]
-    for table, of_table in _by_table(rules).items():
-        with value_free(f"rules of {table}"):
-            run.rows(table, of_table)
-    for rule in rules:
-        if rule.flags is not None:
-            with value_free(f"rule {rule.code}"):
-                run.flagged(rule)
-    run.drop()
+    wanted = None if codes is None else frozenset(codes)
+    rules = [
+        rule
+        for rule in runnable_rules(feed, year, tables, last, metadata)
+        if wanted is None or rule.code in wanted
+    ]
+    try:
+        for table, of_table in _by_table(rules).items():
+            with value_free(f"rules of {table}"):
+                run.rows(table, of_table)
+        for rule in rules:
+            if rule.flags is not None:
+                with value_free(f"rule {rule.code}"):
+                    run.flagged(rule)
+    finally:
+        run.drop()
     return con.table(RESULT)
+
+
+def runnable_rules(
+    feed: str,
+    year: int,
+    tables: Tables,
+    last: Tables | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> tuple[Rule, ...]:
+    """The rules in force that have all they need: tables, derived columns, last year, metadata.
+
+    Raises:
+        LinkedCypError: there are no rules for the feed or the year.
+    """
+    known = definitions(feed)
+    given = _given(known, tables, last or {}, metadata or {})
+    present = {
+        f"{name}.{column}"
+        for name, relation in given.items()
+        for column in _columns(known.tables[name.removesuffix("_last")], relation)
+    }
+    has_area = (metadata or {}).get("localAuthority") is not None
+    return tuple(
+        rule
+        for rule in load_rules(feed, year)
+        if rule.needs <= given.keys()
+        and all(d in present for d in rule.derived if d.split(".")[0] in given)
+        and (has_area or not rule.needs_authority)
+    )
 
 
 def _given(
@@ -135,28 +175,11 @@ class _Run:
         end = _date(self.con, metadata.get("collection_end")) or date(year, 3, 31)
         start = _date(self.con, metadata.get("collection_start"))
         if self.known.reference_date is not None:
-            for table in _tables_read(self.known, self.known.reference_date):
+            for table in tables_read(self.known, self.known.reference_date):
                 self.table(table)
             row = self.con.execute(self.known.reference_date).fetchone()
             end = row[0] if row and row[0] is not None else end
         return start or date(end.year - 1, 4, 1), end
-
-    def can(self, rule: Rule) -> bool:
-        """Whether everything the rule needs was given."""
-        if not rule.needs <= self.given.keys():
-            return False
-        if "local_authority" in (rule.where or (rule.flags.query if rule.flags else "")):
-            row = self.con.execute("SELECT local_authority()").fetchone()
-            if row is None or row[0] is None:
-                return False
-        for name in rule.derived:
-            table, column = name.split(".")
-            if table in self.given and not self._has(table, column):
-                return False
-        return True
-
-    def _has(self, table: str, column: str) -> bool:
-        return column in _columns(self.known.tables[table], self.given[table])
 
     def table(self, name: str) -> None:
         """A table of the return (empty where it was not given), with parsed dates."""
@@ -170,7 +193,7 @@ class _Run:
         if relation is not None:
             for column, sql in layout.computed.items():
                 if column not in _columns(layout, relation):
-                    for inner in _tables_read(self.known, sql):
+                    for inner in tables_read(self.known, sql):
                         self.table(inner + last)
                         sql = sql.replace(f"FROM {inner}", f"FROM {inner}{last}")
                     computed[column] = sql
@@ -185,7 +208,7 @@ class _Run:
     def view(self, name: str) -> None:
         if name in self.made:
             return
-        for table in _tables_read(self.known, self.known.views[name].sql):
+        for table in tables_read(self.known, self.known.views[name].sql):
             self.table(table)
         self.made[name] = None
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self.known.views[name].sql}")
@@ -224,6 +247,7 @@ class _Run:
     def drop(self) -> None:
         for name in self.made:
             self.con.execute(f"DROP TABLE IF EXISTS temp.{quoted(name)}")
+        self.con.execute(f"DROP VIEW IF EXISTS temp.{_SOURCE}")
 
 
 def _select(

@@ -58,7 +58,10 @@ class View:
 
 @dataclass(frozen=True)
 class Definitions:
+    """``years`` are the first and last collection year whose rules are known."""
+
     key: str
+    years: tuple[int, int]
     tables: Mapping[str, Layout]
     codes: Mapping[str, Sequence[str]]
     macros: Mapping[str, str]
@@ -72,7 +75,8 @@ class Rule:
 
     ``table`` is the table whose row fails, for a condition over one row; otherwise ``flags`` tells
     the rows. ``needs`` are the tables without which the rule does not run (``_last`` is last
-    year's), ``views`` the shared relations it reads.
+    year's), ``derived`` the columns, as table.column; ``views`` are the shared relations it reads.
+    ``needs_authority`` says that it compares with the local authority's own code.
     """
 
     code: str
@@ -86,6 +90,7 @@ class Rule:
     optional: frozenset[str]
     views: tuple[str, ...]
     derived: frozenset[str]
+    needs_authority: bool
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -106,6 +111,7 @@ def definitions(feed: str) -> Definitions:
     document = yaml.load(file.read_text(encoding="utf-8"), Loader=_YAML)
     return Definitions(
         key=document["key"],
+        years=(document["years"]["since"], document["years"]["until"]),
         tables={name: _layout(name, spec) for name, spec in document["tables"].items()},
         codes=document.get("codes", {}),
         macros=document.get("macros", {}),
@@ -133,13 +139,24 @@ def _layout(name: str, spec: Mapping[str, Any]) -> Layout:
     )
 
 
+def has_rules(feed: str, year: int) -> bool:
+    """Whether the rules of a return are known for the collection that ends in ``year``."""
+    if not (RULES / feed / "definitions.yaml").is_file():
+        return False
+    first, last = definitions(feed).years
+    return first <= year <= last
+
+
 @cache
 def load_rules(feed: str, year: int) -> tuple[Rule, ...]:
     """The rules of a return in force in the collection that ends in ``year``, by code.
 
     Raises:
-        LinkedCypError: no rules for the feed, an unknown key or mechanism, or a code twice.
+        LinkedCypError: no rules for the feed or the year, an unknown key or mechanism, or a code
+            twice.
     """
+    if definitions(feed) and not has_rules(feed, year):
+        raise LinkedCypError(f"there are no validation rules of {feed} for {year}")
     found: dict[str, Rule] = {}
     for entry in _entries(feed):
         if not entry.get("since", 0) <= year <= entry.get("until", 9999):
@@ -201,6 +218,7 @@ def _rule(feed: str, year: int, entry: Mapping[str, Any]) -> Rule:
             if name in reads
             for column in layout.derived & words
         ),
+        needs_authority="local_authority" in words,
     )
 
 
