@@ -64,7 +64,11 @@ def predict(
     trained = current_model(con)
     if trained is None:
         raise LinkedCypError("there is no linkage model: train one first")
-    check_comparisons(trained)
+    if not has_present_comparisons(trained):
+        raise LinkedCypError(
+            "the linkage model was trained on other comparisons than this version makes:"
+            " train it again"
+        )
     chosen = given or parameters()
     with value_free("scoring candidate pairs"):
         counts = blocking.count_candidates(con, chosen)
@@ -112,13 +116,8 @@ def predict(
     }
 
 
-def check_comparisons(trained: TrainedModel) -> None:
-    """Refuse a model whose levels are not those by which pairs are resolved and explained.
-
-    Raises:
-        LinkedCypError: this version compares otherwise than the one that trained the model.
-    """
-    present = model.comparison_levels(trained.is_hardened)
+def has_present_comparisons(trained: TrainedModel) -> bool:
+    """Whether a model's levels are those by which this version resolves and explains pairs."""
     learnt = {
         comparison["output_column_name"]: {
             level["label_for_charts"]: level["sql_condition"]
@@ -126,11 +125,7 @@ def check_comparisons(trained: TrainedModel) -> None:
         }
         for comparison in trained.settings["comparisons"]
     }
-    if learnt != present:
-        raise LinkedCypError(
-            "the linkage model was trained on other comparisons than this version makes:"
-            " train it again"
-        )
+    return learnt == model.comparison_levels(trained.is_hardened)
 
 
 def parts_for(memory: int, *, records: int, pairs: int, given: Parameters) -> int:
