@@ -30,26 +30,44 @@ _LETTERS = {
     "Ħ": "H",
     "Ŋ": "N",
     "Ə": "A",
+    "Ɔ": "O",
+    "Ɛ": "E",
+    "Ɓ": "B",
+    "Ɗ": "D",
+    "Ƙ": "K",
+    "Ƴ": "Y",
+    "Ɲ": "N",
+    "Ŧ": "T",
+    "\u0130": "I",
 }
 _APOSTROPHES = "['`\u00b4\u2018\u2019\u02bb\u02bc\u02b9\u2032\uff07]"
+_QUOTE = '["\u201c\u201d]'
 _TITLES = "(MR|MRS|MS|MISS|MX|DR|MASTER|MSTR|REV|PROF)"
 _SUFFIXES = "(JR|JNR|SNR|II|III|IV)"
-# Prefixes that people join or not: Mc Donald, Mac Donald, O Brien, D Souza.
-_JOINED = "^(MC|MAC|O|D) ([A-Z]{3,})"
+# Prefixes that people join or not: Mc Donald, Mac Donald, O Brien, D Souza, Fitz Gerald.
+_JOINED = "^(MC|MAC|O|D|FITZ) ([A-Z]{3,})"
+# What follows is another name of the same person.
+_ALSO = "(ALSO KNOWN AS|KNOWN AS|FORMERLY|PREVIOUSLY|PREFERS|AKA|N[E\u00c9]E)"
 # Particles that people leave out or in: they say nothing about who somebody is.
 _PARTICLES = (
     *("AL", "EL", "UL", "UR", "BIN", "BINT", "IBN", "DE", "DEL", "DELLA", "DI", "DA", "DO", "DOS"),
     *("DAS", "DU", "LA", "LE", "VAN", "VON", "DER", "DEN", "TER", "TEN", "ZU", "AND"),
 )
+# In brackets, in double quotes, or after words that say so; not at the very beginning.
+_ASIDE = (
+    rf"(?i)\([^)]*\)?|{_QUOTE}[^\"\u201c\u201d]*{_QUOTE}?"
+    rf"|[\s,]{_ALSO}\b.*$"
+)
 # What forms hold when nobody knew the name. "NA" and "CHILD" are surnames, so not among them.
 _NO_NAME = (
     r"^(UNKNOWN|UNKOWN|NOT KNOWN|NOT STATED|NOT GIVEN|NOT PROVIDED|NOT RECORDED|NOT APPLICABLE"
-    r"|NO (FIRST |LAST |FORE|SUR)?NAME|UNNAMED|NK|N K|N A|NULL|NONE|NAN|TBC|TBA|T B C"
+    r"|NO (FIRST |LAST |FORE|SUR)?NAME( GIVEN)?|UNNAMED|NOT (YET )?NAMED"
+    r"|(TO BE|AWAITING) NAM(E|ED|ING)|NK|N K|N A|FNU|LNU|NULL|NONE|NAN|TBC|TBA|T B C"
     r"|TO BE CONFIRMED|ANON|ANONYMOUS|WITHHELD|REDACTED|CONFIDENTIAL|DUMMY|TEST"
     r"|TEST PATIENT|PATIENT TEST|X+|Z+|(UNKNOWN )+UNKNOWN)$"
 )
 _NO_FORENAME = (
-    r"^((UNBORN|BABY|INFANT|NEWBORN)( .*)?|CHILD|BOY|GIRL|MALE|FEMALE|(TWIN|TRIPLET)( .*)?"
+    r"^((UNBORN|BABY|INFANT|NEWBORN|B O)( .*)?|CHILD|BOY|GIRL|MALE|FEMALE|(TWIN|TRIPLET)( .*)?"
     r"|(BOY|GIRL|MALE|FEMALE) (ONE|TWO|THREE|I|II|III|A|B|C|TWIN.*|INFANT|BABY|CHILD|OF .*))$"
 )
 
@@ -57,13 +75,26 @@ _NO_FORENAME = (
 def standardise_name(values: pl.Expr) -> pl.Expr:
     """A name in the letters A to Z: accents folded, titles dropped, hyphens as spaces.
 
-    Apostrophes vanish (O'Brien is OBRIEN), as does what stands in brackets; any other sign
-    separates parts. Null when nothing is
-    left or the text says that the name is not known.
+    Apostrophes vanish (O'Brien is OBRIEN), as does what stands in brackets or after "known as"
+    (see :func:`also_known_as`); any other sign separates parts. Null when nothing is left or the
+    text says that the name is not known.
     """
+    return _letters(values.cast(pl.String).str.replace_all(_ASIDE, ""))
+
+
+def also_known_as(values: pl.Expr) -> pl.Expr:
+    """The other name that a text gives in brackets or after "known as", standardised; else null.
+
+    ``Alexander (Sasha)``, ``Alexander "Sasha"``, ``Smith née Jones``.
+    """
+    text = values.cast(pl.String)
+    inside = text.str.extract(_ASIDE, 0).str.replace(f"(?i)^[^\\p{{L}}]*({_ALSO}\\b)?", "")
+    return _letters(inside)
+
+
+def _letters(values: pl.Expr) -> pl.Expr:
     folded = (
-        values.cast(pl.String)
-        .str.replace_all(rf"{_APOSTROPHES}|\([^)]*\)", "")
+        values.str.replace_all(_APOSTROPHES, "")
         .str.normalize("NFKD")
         .str.to_uppercase()
         .str.replace_many(_LETTERS)

@@ -46,11 +46,15 @@ def _sex(values: pl.Expr) -> pl.Expr:
 
 @dataclass(frozen=True)
 class Role:
-    """What a ``linkageRole`` contributes: the field, its rule, and its rank (0 current)."""
+    """What a ``linkageRole`` contributes: the field, its rule, and its rank (0 current).
+
+    ``also`` is the rule of a further value in the same text, which ranks behind.
+    """
 
     field: str
     rule: Rule
     rank: int = 0
+    also: Rule | None = None
 
 
 ROLES: Mapping[str, Role] = {
@@ -59,8 +63,9 @@ ROLES: Mapping[str, Role] = {
     "upn": Role("upn", IDENTIFIERS["upn"].usable),
     "former_upn": Role("upn", IDENTIFIERS["upn"].usable, 1),
     "la_child_id": Role("la_child_id", identifiers.standardise_id),
-    "forename": Role("forename", names.standardise_forename),
-    "surname": Role("surname", names.standardise_surname),
+    "forename": Role("forename", names.standardise_forename, also=names.also_known_as),
+    "middle_names": Role("middle_names", names.standardise_forename),
+    "surname": Role("surname", names.standardise_surname, also=names.also_known_as),
     "preferred_surname": Role("surname", names.standardise_surname, 1),
     "former_surname": Role("surname", names.standardise_surname, 2),
     "birth_date": Role("birth_date", _birth_date),
@@ -300,13 +305,16 @@ def _standardise(con: duckdb.DuckDBPyConnection) -> None:
                 "SELECT value FROM identity_distinct WHERE rowid BETWEEN ? AND ?",
                 [start, start + CHUNK - 1],
             ).pl()
-            clean = chunk.with_columns(meaning.rule(pl.col("value")).alias("clean"))
-            con.register("chunk", clean.to_arrow())
-            con.execute(
-                "INSERT INTO identity_clean SELECT ?, ?, ?, value, clean FROM chunk",
-                [role, meaning.field, meaning.rank],
-            )
-            con.unregister("chunk")
+            for rule, rank in ((meaning.rule, meaning.rank), (meaning.also, meaning.rank + 1)):
+                if rule is None:
+                    continue
+                clean = chunk.with_columns(rule(pl.col("value")).alias("clean"))
+                con.register("chunk", clean.to_arrow())
+                con.execute(
+                    "INSERT INTO identity_clean SELECT ?, ?, ?, value, clean FROM chunk",
+                    [role, meaning.field, rank],
+                )
+                con.unregister("chunk")
     con.execute("DROP TABLE IF EXISTS temp.identity_distinct")
 
 
@@ -373,7 +381,7 @@ def _batches(con: duckdb.DuckDBPyConnection, sources: pl.DataFrame) -> Iterator[
         )
 
 
-_TEXT_FIELDS = ("nhs_number", "upn", "forename", "surname", "postcode")
+_TEXT_FIELDS = ("nhs_number", "upn", "forename", "middle_names", "surname", "postcode")
 
 
 def _dates(values: pl.Expr, field: str) -> pl.Expr:

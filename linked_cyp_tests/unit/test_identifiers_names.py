@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from linked_cyp import names as names_module
 from linked_cyp.identifiers import on_series, plain
 from linked_cyp.names import (
+    also_known_as,
     compact_name,
     first_part,
     formal_name,
@@ -38,6 +39,12 @@ from linked_cyp.names import (
         ("Ali (known as Al)", "ALI"),
         ("Mr. John Smith Jr", "JOHN SMITH"),
         ("Smith, John", "SMITH JOHN"),
+        ("Smith n\u00e9e Jones", "SMITH"),
+        ("ELIZABETH KNOWN AS LIZ", "ELIZABETH"),
+        ("Nee", "NEE"),
+        ("\u0186wusu", "OWUSU"),
+        ("\u0130brahim", "IBRAHIM"),
+        ("Not yet named", None),
         ("Na", "NA"),
         ("J", "J"),
         ("李", None),
@@ -56,10 +63,37 @@ def test_a_name_has_one_spelling(written: str | None, standard: str | None) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["Baby", "BABY SMITH", "Twin 1", "boy a", "Infant of Khan", "Girl"]
+    "text",
+    [
+        "Baby",
+        "BABY SMITH",
+        "Twin 1",
+        "boy a",
+        "Infant of Khan",
+        "Girl",
+        "B/O Khan",
+        "UNKNOWN",
+        "FNU",
+    ],
 )
 def test_what_stands_for_a_forename_is_not_one(text: str) -> None:
     assert plain(standardise_forename, text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("Ali (known as Al)", "AL"),
+        ('Alexander "Sasha" Smith', "SASHA"),
+        ("Smith n\u00e9e Jones", "JONES"),
+        ("ELIZABETH AKA LIZ", "LIZ"),
+        ("Alex (", None),
+        ("Alex", None),
+        (None, None),
+    ],
+)
+def test_another_name_in_the_same_text_is_found(text: str | None, other: str | None) -> None:
+    assert plain(also_known_as, text) == other
 
 
 @pytest.mark.parametrize("name", ["Child", "Twine", "Girling", "Boyd", "Babych"])
@@ -74,6 +108,8 @@ def test_surnames_that_look_like_placeholders_are_kept(name: str) -> None:
         ("Mac Donald", "MACDONALD"),
         ("O Brien", "O'Brien"),
         ("D Souza", "D\u2019Souza"),
+        ("Fitz Gerald", "Fitzgerald"),
+        ("Smith-Jones", "SMITH  JONES"),
     ],
 )
 def test_a_surname_with_its_prefix_apart_or_joined_is_one(one: str, other: str) -> None:
@@ -152,6 +188,24 @@ def test_different_names_sound_different() -> None:
     assert on_series(phonetic, pl.Series(names)).n_unique() == len(names)
 
 
+WRITTEN = st.lists(
+    st.text("abcdefghijklmnopqrstuvwxyz\u00e9\u00f6\u0142", min_size=4, max_size=9),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(WRITTEN, st.sampled_from(["-", " ", "  ", " - ", "\u2010", "\u00a0"]), st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_how_a_name_is_written_does_not_matter(parts: list[str], sign: str, random) -> None:
+    plainly = " ".join(parts)
+    cased = "".join(random.choice((c.lower(), c.upper())) for c in sign.join(parts))
+    place = random.randrange(1, len(cased))
+    marked = f" Mr {cased[:place]}\u2019{cased[place:]} (x) "
+    for rule in (standardise_forename, standardise_surname):
+        assert plain(rule, marked) == plain(rule, plainly)
+
+
 @given(st.lists(st.none() | st.text(max_size=24), max_size=20))
 @settings(max_examples=30, deadline=None)
 def test_any_text_becomes_letters_and_single_spaces_and_stays_so(values: list[str | None]) -> None:
@@ -159,6 +213,7 @@ def test_any_text_becomes_letters_and_single_spaces_and_stays_so(values: list[st
     for rule in (standardise_name, standardise_forename, standardise_surname):
         names = on_series(rule, texts)
         assert names.drop_nulls().str.contains("^[A-Z]+( [A-Z]+)*$").all()
+        assert on_series(rule, names).equals(names)  # standardised once is for good
     names = on_series(standardise_name, texts)
     assert on_series(phonetic, names).is_null().to_list() == [
         name is None or plain(phonetic, name) is None for name in names.to_list()
