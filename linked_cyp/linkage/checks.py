@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linked_cyp.expectations.rules import Rule, between, in_set, not_null, unique, zero_rows
 from linked_cyp.linkage.bridge import TIERS
+from linked_cyp.linkage.edges import twin_sql
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import TOKENS
 from linked_cyp.linkage.registry import EVENTS
@@ -120,6 +121,21 @@ def person_rules() -> list[Rule]:
             "No person has two ids of one source that tells children apart.",
         ),
         zero_rows(
+            "twins__apart",
+            f"SELECT 1 FROM {{schema}}.pairs e {_TOGETHER} WHERE {twin_sql()} AND l.cluster NOT IN"
+            " (SELECT p.cluster FROM {batch} p JOIN {schema}.decision d ON d.decision = 'same'"
+            "  AND p.record_key IN (d.record_key_l, d.record_key_r))",
+            "No person holds two forenames under one surname and birth date, unless an identifier"
+            " agrees or a reviewer said so.",
+        ),
+        zero_rows(
+            "decision__respected",
+            "SELECT 1 FROM (SELECT * FROM {schema}.decision QUALIFY row_number() OVER"
+            " (PARTITION BY record_key_l, record_key_r ORDER BY decided DESC, decision_id DESC) = 1"
+            f") e {_TOGETHER} WHERE e.decision = 'different'",
+            "No person holds two records that a reviewer called different people.",
+        ),
+        zero_rows(
             "person_record__all_resolved",
             "SELECT 1 FROM {schema}.person_record r ANTI JOIN {batch} p USING (record_key)",
             "Every source person belongs to a person.",
@@ -131,6 +147,13 @@ def person_rules() -> list[Rule]:
             "warn",
         ),
     ]
+
+
+# Both records of a pair e belong to one person.
+_TOGETHER = (
+    "JOIN {batch} l ON l.record_key = e.record_key_l"
+    " JOIN {batch} r ON r.record_key = e.record_key_r AND r.cluster = l.cluster"
+)
 
 
 def _conflict(join: str, where: str, having: str) -> str:

@@ -66,6 +66,17 @@ def weight_sql(prior: float) -> str:
     return f"(match_weight - CASE WHEN edge_class IN ({local}) THEN {prior!r} ELSE 0 END)"
 
 
+def classed_pairs_sql(prior: float) -> str:
+    """``linkage.main.pairs`` with ``edge_class`` and the ``weight`` by which a pair is judged.
+
+    Weights are rounded: engines differ in the last digits, which must not decide who comes first.
+    """
+    return (
+        f"(SELECT *, round({weight_sql(prior)}, 6) AS weight"
+        f" FROM (SELECT *, {edge_class_sql()} AS edge_class FROM linkage.main.pairs))"
+    )
+
+
 def twin_sql() -> str:
     """Another forename with the same surname and birth date, and no identifier that agrees."""
     twin = level_number("forename", "twin")

@@ -19,13 +19,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.errors import value_free
-from linked_cyp.linkage.edges import (
-    EDGE_CLASSES,
-    edge_class_sql,
-    prior_weight,
-    twin_sql,
-    weight_sql,
-)
+from linked_cyp.linkage.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight, twin_sql
 from linked_cyp.linkage.joining import (
     CODE,
     REASONS,
@@ -37,9 +31,10 @@ from linked_cyp.linkage.joining import (
 )
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.review.decisions import newest_decisions
+from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
 
-__all__ = ["Resolution", "connected_components", "resolve", "resolve_pairs"]
+__all__ = ["REASONS", "Resolution", "connected_components", "resolve", "resolve_pairs"]
 DECIDED = "decided"  # edge class of what a reviewer called the same person
 
 
@@ -66,6 +61,7 @@ def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) 
     """
     chosen = given or parameters()
     with value_free("resolving pairs to persons"):
+        ensure_tables(con)
         con.execute(_RECORDS)
         records = con.execute("FROM temp.resolving ORDER BY number").pl()
         pairs = con.execute(_pairs_sql(thresholds_in_force(con, chosen), prior_weight(con))).pl()
@@ -114,17 +110,16 @@ _RECORDS = """
 def _pairs_sql(thresholds: Mapping[str, float], prior: float) -> str:
     """Pairs at or above the threshold of their kind, and every twin pattern.
 
-    Weights are rounded: engines differ in the last digits, which must not decide who comes first.
+    They are joined by match weight, whatever weight their threshold is counted in.
     """
     classes = ", ".join(f"'{name}'" for name in EDGE_CLASSES)
     enough = " ".join(f"WHEN '{n}' THEN '{w}'::DOUBLE" for n, w in thresholds.items())
     return f"""
-        SELECT l.number AS a, r.number AS b, weight, edge_class::ENUM({classes}) AS edge_class,
-               is_twin, is_enough
-        FROM (SELECT record_key_l, record_key_r, round(match_weight, 6) AS weight,
-                     {edge_class_sql()} AS edge_class, {twin_sql()} AS is_twin,
-                     {weight_sql(prior)} >= CASE edge_class {enough} END AS is_enough
-              FROM linkage.main.pairs WHERE is_enough OR is_twin)
+        SELECT l.number AS a, r.number AS b, round(match_weight, 6) AS weight,
+               edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough
+        FROM (SELECT *, {twin_sql()} AS is_twin,
+                     weight >= CASE edge_class {enough} END AS is_enough
+              FROM {classed_pairs_sql(prior)} WHERE is_enough OR is_twin)
         JOIN temp.resolving l ON l.record_key = record_key_l
         JOIN temp.resolving r ON r.record_key = record_key_r
     """

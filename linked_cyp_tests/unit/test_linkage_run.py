@@ -26,6 +26,7 @@ from linked_cyp.linkage import (
 from linked_cyp.linkage.checks import LINKAGE_RULES, bridge_rules
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.evaluate import pairwise
+from linked_cyp.linkage.model import level_number
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.prediction import predict as predict_pairs
 from linked_cyp.linkage.records import write_person_records
@@ -134,6 +135,11 @@ def test_checks_find_what_they_are_for(linked):
         ("person", "nhs_number__one_per_person"): "UPDATE {s}.person SET cluster = 1",
         ("person", "upn__one_per_person"): "UPDATE {s}.person SET cluster = 1",
         ("person", "source__one_per_person"): "UPDATE {s}.person SET cluster = 1",
+        ("person", "twins__apart"): "UPDATE {s}.pairs SET gamma_forename ="
+        f" {level_number('forename', 'twin')}, gamma_nhs = -1, gamma_upn = -1, gamma_la_child = -1",
+        ("person", "decision__respected"): "INSERT INTO {s}.decision SELECT 1, min(record_key),"
+        " max(record_key), 'different', '', NULL, now(), '', 0, 1 FROM {s}.person"
+        " GROUP BY cluster HAVING count(*) > 1 LIMIT 1",
         ("person", "person_record__all_resolved"): "DELETE FROM {s}.person WHERE record_key < 50",
         ("registry", "person__one_id"): "UPDATE {s}.registry SET person_id = record_key",
         ("registry", "person_id__one_person"): "UPDATE {s}.registry SET person_id = 1",
@@ -143,7 +149,7 @@ def test_checks_find_what_they_are_for(linked):
     with linked.open() as con:
         for (table, name), damage in broken.items():
             con.execute("CREATE SCHEMA linkage.copy")
-            for each in (*LINKAGE_RULES, "source", "identifier_alias", "blocking"):
+            for each in (*LINKAGE_RULES, "source", "identifier_alias", "blocking", "decision"):
                 con.execute(f"CREATE TABLE linkage.copy.{each} AS FROM linkage.main.{each}")
             con.execute(damage.format(s="linkage.copy"))
             rules = [rule for rule in LINKAGE_RULES[table]() if rule.name == name]
