@@ -16,6 +16,7 @@ import duckdb
 
 from linked_cyp.linkage import model
 from linked_cyp.linkage.parameters import Parameters
+from linked_cyp.linkage.review.tables import is_stored
 
 # What may be compared with anything: never a record with an exclusion.
 ELIGIBLE = "(SELECT * FROM linkage.main.person_record WHERE exclusion IS NULL)"
@@ -121,6 +122,15 @@ def write_counts(
             for c in counts
         ],
     )
+
+
+def read_counts(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, bool, int]]:
+    """Rule, candidates, whether it was used, groups left out: as last counted, or none."""
+    if not is_stored(con, "blocking"):
+        return []
+    return con.execute(
+        "SELECT rule, pairs, is_used, oversize_groups FROM linkage.main.blocking"
+    ).fetchall()
 
 
 def _groups(rule: str) -> str:

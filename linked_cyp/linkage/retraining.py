@@ -164,12 +164,32 @@ def last_comparison(
     con: duckdb.DuckDBPyConnection, model_before: int, model_after: int
 ) -> pl.DataFrame:
     """The newest rows of :func:`compare` for two models, as it returned them; or none."""
-    con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.retraining ({RETRAINING_DDL})")
+    if not is_stored(con, "retraining"):
+        return _frame([])
     return con.execute(
         "SELECT measure, comparison, level, before, after FROM linkage.main.retraining"
         " WHERE model_before = $before AND model_after = $after AND measure <> 'accepted'"
         " QUALIFY compared = max(compared) OVER ()",
         {"before": model_before, "after": model_after},
+    ).pl()
+
+
+def models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Every model, oldest first: ``model_id``, ``status``, ``created``, ``records``, ``sessions``.
+
+    ``status`` is replaced, in force or candidate. Empty before the first training.
+    """
+    parts = [
+        f"SELECT model_id, '{status}' AS status, created, records, sessions FROM {table}"
+        for table, status in ((IN_FORCE, "in force"), (CANDIDATES, "candidate"))
+        if is_stored(con, table.rsplit(".", 1)[1])
+    ]
+    if not parts:
+        return pl.DataFrame()
+    return con.execute(
+        "SELECT * REPLACE (CASE WHEN status = 'in force' AND model_id < max(model_id)"
+        " OVER (PARTITION BY status) THEN 'replaced' ELSE status END AS status)"
+        f" FROM ({' UNION ALL '.join(parts)}) ORDER BY model_id"
     ).pl()
 
 
