@@ -22,6 +22,7 @@ from linked_cyp.linkage import (
 )
 from linked_cyp.linkage import checks as linkage_checks
 from linked_cyp.linkage.report import rules as report_rules
+from linked_cyp.linkage.retraining import retrain
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -43,7 +44,10 @@ RULES: Mapping[str, Callable[[], list[Rule]]] = {
 
 
 class Training(dg.Config):
-    """Train the model anew although there is one: a deliberate act, recorded beside the old."""
+    """Train the model anew although there is one, and put it in force with what it changes shown.
+
+    To see that first, propose and accept it on the command line: ``linked-cyp linkage retrain``.
+    """
 
     retrain: bool = False
 
@@ -136,12 +140,16 @@ def model() -> dg.AssetsDefinition:
             value_free("training the linkage model"),
             stores.connect(linkage="rw") as connection,
         ):
-            current = train(connection, retrain=config.retrain)
+            current = train(connection)
+            changes: dict[str, float] = {}
+            if config.retrain and not current.is_new:
+                current, changes = retrain(connection)
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(MODEL),
                 metadata={
                     "model": current.model_id,
-                    "trained in this run": current.is_new,
+                    "trained in this run": current.is_new or config.retrain,
+                    **changes,
                     "training sessions": ", ".join(current.sessions) or "none: too little data",
                     "data fingerprint": current.data_fingerprint,
                     **metadata.stored(connection, "linkage.main.model"),
