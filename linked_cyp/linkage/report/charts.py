@@ -192,6 +192,7 @@ def still(spec: dict[str, Any]) -> dict[str, Any]:
     plain = _still({key: part for key, part in spec.items() if key not in ("data", "title")})
     if "params" in spec:  # the layers after the first follow the mouse
         plain["layer"] = plain["layer"][:1]
+        plain["height"] = 220
     return {**plain, "padding": PADDING, "data": {"values": values}}
 
 

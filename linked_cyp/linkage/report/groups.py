@@ -21,7 +21,7 @@ class Panel:
     title: str
     meaning: str
     overall: float | None
-    below: tuple[str, ...]  # surely: the interval lies below the overall rate
+    below: tuple[str, ...]  # surely: the interval lies below the overall rate; and why
     maybe: tuple[str, ...]  # more than a point below, but within chance
     chart: Markup | None
     rows: tuple[dict[str, object], ...]
@@ -50,8 +50,7 @@ def panel(
     lower = (overall - parts["value"]).fill_null(0.0)
     is_sure = (parts["high"] < overall).fill_null(False)
     shown = suppressed(parts).with_columns(
-        pl.col("group_kind").replace(_KINDS),
-        pl.col("group_value").str.replace_all("_", " "),
+        *_NAMES,
         lower.alias("lower"),
         # as exact and as shown, or the chart would contradict the words
         ((lower > MARGIN) & is_sure & (pl.col("high") < overall))
@@ -59,10 +58,12 @@ def panel(
         .alias("is_below"),
     )
     told = shown.filter(pl.col("value").is_not_null())
+    why = _why(measures.filter((pl.col("feed") == feed) & (pl.col("basis") == basis)))
     below, maybe = (
         tuple(
             f"{row['group_kind']} {row['group_value']}, by {100 * row['lower']:.0f}"
             f" {'point' if round(100 * row['lower']) == 1 else 'points'}"
+            + (why.get((row["group_kind"], row["group_value"]), "") if sure else "")
             for row in told.filter((pl.col("lower") > MARGIN) & (pl.col("is_below") == sure))
             .sort("lower", descending=True)
             .iter_rows(named=True)
@@ -82,6 +83,25 @@ def panel(
     return Panel(title, meaning, rate, below, maybe, chart, tuple(shown.to_dicts()))
 
 
+def _why(measures: pl.DataFrame) -> dict[tuple[str, str], str]:
+    """By group, in what it differs most from all, of what makes links fail."""
+    found: dict[tuple[str, str], str] = {}
+    largest: dict[tuple[str, str], float] = {}
+    for measure, words in REASONS.items():
+        chosen = pick(measures, measure)
+        whole = suppressed(chosen.filter(pl.col("group_kind") == ""))
+        of_all = whole["value"][0] if whole.height else None
+        if of_all is None:
+            continue
+        for row in suppressed(chosen).with_columns(*_NAMES).iter_rows(named=True):
+            key = (row["group_kind"], row["group_value"])
+            more = (row["value"] or 0.0) - of_all
+            if more > max(largest.get(key, 0.0), MARGIN / 2):
+                largest[key] = more
+                found[key] = f": {100 * row['value']:.1f} % {words} ({100 * of_all:.1f} % of all)"
+    return found
+
+
 def _sorted(parts: pl.DataFrame) -> pl.DataFrame:
     """Groups as people list them: ages from young to old, what is not known last."""
     kinds = {kind: number for number, kind in enumerate(_KINDS)}
@@ -93,6 +113,12 @@ def _sorted(parts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+REASONS = {
+    "poor_evidence": "have neither a name nor an NHS number or UPN in this source",
+    "missed_unseen": "of true pairs were never compared, having nothing in common to compare by",
+    "missed_weak": "of true pairs were compared and found too weak",
+    "missed_refused": "of true pairs were refused for a conflict or doubt",
+}
 _KINDS = {
     "sex": "sex",
     "ethnicity": "ethnic group",
@@ -102,3 +128,4 @@ _KINDS = {
     "local authority": "local authority",
     "name origin": "origin of the name",
 }
+_NAMES = (pl.col("group_kind").replace(_KINDS), pl.col("group_value").str.replace_all("_", " "))

@@ -40,13 +40,14 @@ def linkage_rates(
     """Shares of each source's children with a record in the spine, and in any other source.
 
     Args:
-        con: connection with ``warehouse`` after the bridge was published.
+        con: connection with ``linkage`` and ``warehouse`` after the bridge was published.
         contracts: feeds by name.
         seeds: folder with ``sex.csv``, ``ethnicity.csv`` and ``imd_2019.csv``.
         day: on which ages are worked out.
 
     Returns:
-        Measures ``linked_to_spine`` and ``linked_to_other`` by feed, and by feed and group.
+        Measures ``linked_to_spine``, ``linked_to_other`` and ``poor_evidence`` (neither a name
+        nor a national number) by feed, and by feed and group.
         Records that may not be linked are left out.
     """
     _children(con)
@@ -55,6 +56,7 @@ def linkage_rates(
     for measure, column, feeds in (
         ("linked_to_spine", "in_spine", f"feed <> {literal(SPINE)}"),
         ("linked_to_other", "in_other", "true"),
+        ("poor_evidence", "is_poor", "true"),
     ):
         frame = con.execute(
             f"""
@@ -89,8 +91,11 @@ def _children(con: duckdb.DuckDBPyConnection) -> None:
                 count(DISTINCT feed) > 1 AS in_other
             FROM warehouse.linkage.bridge GROUP BY person_id
         )
-        SELECT DISTINCT feed, person_id, in_spine, in_other
-        FROM warehouse.linkage.bridge JOIN reach USING (person_id) WHERE tier <> 'excluded'
+        SELECT feed, person_id, any_value(in_spine) AS in_spine, any_value(in_other) AS in_other,
+            bool_and(nhs IS NULL AND upn IS NULL AND NOT is_named) AS is_poor
+        FROM warehouse.linkage.bridge JOIN reach USING (person_id)
+        JOIN linkage.main.person_record r USING (record_key)
+        WHERE tier <> 'excluded' AND r.alternative = 0 GROUP BY feed, person_id
         """
     )
 

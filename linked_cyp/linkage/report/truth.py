@@ -17,12 +17,19 @@ from linked_cyp.linkage.evaluate import (
     scores_by_source_pair,
     threshold_curve,
 )
+from linked_cyp.linkage.intervals import clustered
 from linked_cyp.linkage.report.quality import measures
 from linked_cyp.linkage.report.rates import AGES, QUINTILES
 
 FILES = ("record", "person", "address", "school")
 CURVE = (-4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0)
 GROUPS = ("sex", "ethnicity", "age", "deprivation", "local authority", "name origin")
+# Why a true pair was not put together, in the order in which it is asked.
+MISSED = {
+    "missed_refused": "refused for a conflict or doubt",
+    "missed_weak": "compared, but too weak",
+    "missed_unseen": "never compared: nothing in common to compare by",
+}
 RELATIONS = ("twins", "siblings", "adoption")
 _SEXES = {"M": "male", "F": "female", "1": "male", "2": "female"}
 
@@ -88,9 +95,10 @@ def against_truth(
         who: what :func:`people` gives.
 
     Returns:
-        precision, recall and f1 in all, by source pair and by group; merged_twins,
-        merged_siblings, merged_adoption; candidate_recall and candidate_reach; and precision and
-        recall at each threshold.
+        precision, recall and f1 in all, by source pair and by group; why true pairs were missed
+        (:data:`MISSED`) and poor_evidence, records without a name or national number, in all and
+        by group; merged_twins, merged_siblings, merged_adoption; candidate_recall and
+        candidate_reach; and precision and recall at each threshold.
     """
     persons = con.execute(
         "SELECT record_key, person_id AS person FROM warehouse.linkage.bridge"
@@ -117,6 +125,7 @@ def against_truth(
         scores(shares),
         sources,
         *(_by_group(shares, who, kind) for kind in GROUPS),
+        *_reasons(con, persons, linkable, who),
         candidates(scored, linkable),
         *_merged(persons, truth, who, RELATIONS),
         curve.with_columns(pl.format("threshold_{}", "measure").alias("measure")),
@@ -131,6 +140,54 @@ def _by_group(shares: pl.DataFrame, who: pl.DataFrame, kind: str) -> pl.DataFram
         .sort("measure", "group_value")
         .with_columns(pl.lit(kind).alias("group_kind"))
     )
+
+
+def _reasons(
+    con: duckdb.DuckDBPyConnection, persons: pl.DataFrame, truth: pl.DataFrame, who: pl.DataFrame
+) -> list[pl.DataFrame]:
+    """Why true pairs were missed, and records with little to link by, in all and by group."""
+    con.register("true_record", truth.select("record_key", "child").to_arrow())
+    con.register("found_person", persons.to_arrow())
+    missed = con.execute(
+        """
+        WITH truth AS (FROM true_record JOIN found_person USING (record_key)), pair AS (
+            SELECT l.child, l.person = r.person AS is_found, l.record_key AS record_key_l,
+                r.record_key AS record_key_r
+            FROM truth l JOIN truth r ON l.child = r.child AND l.record_key < r.record_key
+        ), refused AS (SELECT DISTINCT record_key_l, record_key_r, 1 AS refused
+                       FROM linkage.main.refused)
+        SELECT child, count(*) AS denominator,
+            count(*) FILTER (NOT is_found AND refused IS NOT NULL) AS missed_refused,
+            count(*) FILTER (NOT is_found AND refused IS NULL AND match_weight IS NOT NULL)
+                AS missed_weak,
+            count(*) FILTER (NOT is_found AND refused IS NULL AND match_weight IS NULL)
+                AS missed_unseen
+        FROM pair LEFT JOIN refused USING (record_key_l, record_key_r)
+        LEFT JOIN linkage.main.pairs USING (record_key_l, record_key_r) GROUP BY child
+        """
+    ).pl()
+    poor = con.execute(
+        """SELECT child, count(*) AS denominator, count(*) FILTER
+               (nhs IS NULL AND upn IS NULL AND NOT is_named) AS poor_evidence
+           FROM true_record JOIN linkage.main.person_record USING (record_key)
+           WHERE alternative = 0 GROUP BY child"""
+    ).pl()
+    con.unregister("true_record")
+    con.unregister("found_person")
+    found = []
+    for measure, totals in (*((name, missed) for name in MISSED), ("poor_evidence", poor)):
+        counted = totals.select("child", "denominator", pl.col(measure).alias("numerator"))
+        found.append(clustered(counted).with_columns(pl.lit(measure).alias("measure")))
+        for kind in GROUPS:
+            labelled = counted.join(
+                who.select("child", pl.col(kind).alias("group_value")), on="child"
+            ).drop_nulls("group_value")
+            found.append(
+                clustered(labelled, ["group_value"]).with_columns(
+                    pl.lit(measure).alias("measure"), pl.lit(kind).alias("group_kind")
+                )
+            )
+    return found
 
 
 def _merged(
