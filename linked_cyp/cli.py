@@ -121,16 +121,37 @@ def validate(
     year: Annotated[
         int | None, typer.Option(help="Collection year, named by the year it ends in.")
     ] = None,
+    last_year: Annotated[
+        Path | None, typer.Option(exists=True, help="Last year's return, to compare with.")
+    ] = None,
+    report_to: Annotated[
+        Path | None, typer.Option("--report", help="A folder for the page and the CSV.")
+    ] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="The CSV shows the values: your own return only.")
+    ] = False,
 ) -> None:
     """Check a return before sending it: what is wrong, by file, table, row and rule.
 
-    Needs no key and keeps nothing. Values are never printed. Exits with 1 when rows would be
-    refused.
+    The Department for Education's rules are part of it for the looked-after children return and
+    the children in need census. Needs no key and keeps nothing but the report you ask for. Values
+    are never printed. Exits with 1 when rows would be refused.
     """
-    from linked_cyp.validation_report import render, validate_path
+    from linked_cyp.validation_output import show, write_report
+    from linked_cyp.validation_report import validate_path
 
-    report = validate_path(path, Settings.from_environment().contracts, feed=feed, year=year)
-    render(report, console)
+    report = validate_path(
+        path,
+        Settings.from_environment().contracts,
+        feed=feed,
+        year=year,
+        last=last_year,
+        values=values,
+    )
+    show(report, console)
+    if report_to is not None:
+        for file in write_report(report, report_to):
+            console.print(f"Wrote {file}", highlight=False, soft_wrap=True)
     if not report.acceptable:
         raise typer.Exit(1)
 

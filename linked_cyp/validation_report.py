@@ -1,8 +1,9 @@
 """What a supplier would want to know before sending: every problem by file, table, row and rule.
 
 The same reading and judging as ingest, in memory, without a store or a key; then the contract's
-own rules on what was read (codes in force, identifier formats, ranges, references). A report
-holds names, rules, row numbers and counts, never a value.
+own rules on what was read (codes in force, identifier formats, ranges, references), and for the
+returns that have them the Department for Education's rules. A report holds names, rules, row
+numbers and counts; a value only where it was asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 
 from linked_cyp.contracts import Contract, Table, in_force, load_contracts
+from linked_cyp.dfe_rules import has_rules
+from linked_cyp.dfe_rules.delivery import (
+    RuleFailures,
+    RulesRun,
+    Tables,
+    check_delivery,
+    keep_as_last_year,
+)
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.landing import data_files
 from linked_cyp.readers import SourceFile, Staged, StagedTable, likeliest_feed, stage_delivery
@@ -25,8 +34,6 @@ from linked_cyp.readers.staging import HARMLESS, PROBLEMS, problem_counts
 from linked_cyp.sql import literal, quoted
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from linked_cyp.expectations import Rule
 
 ROWS_SHOWN = 10
@@ -81,7 +88,12 @@ class FileSummary:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The report on a file or a folder; ``acceptable`` when nothing in it would be refused."""
+    """The report on a file or a folder; ``acceptable`` when nothing in it would be refused.
+
+    ``failures`` are of the Department's rules, which never refuse a row: ``rules_run`` counts
+    those that ran, ``rules_waiting`` names those that lacked a table, last year's return or facts
+    that are not in a return (postcode distances, Ofsted's providers).
+    """
 
     feed: str
     title: str
@@ -90,6 +102,9 @@ class ValidationReport:
     rows: int
     refused: int
     findings: tuple[Finding, ...] = field(default=())
+    failures: tuple[RuleFailures, ...] = field(default=())
+    rules_run: int = 0
+    rules_waiting: tuple[str, ...] = ()
 
     @property
     def acceptable(self) -> bool:
@@ -100,7 +115,13 @@ class ValidationReport:
 
 
 def validate_path(
-    path: Path, contracts_folder: Path, *, feed: str | None = None, year: int | None = None
+    path: Path,
+    contracts_folder: Path,
+    *,
+    feed: str | None = None,
+    year: int | None = None,
+    last: Path | None = None,
+    values: bool = False,
 ) -> ValidationReport:
     """Validate a file, or the files of a folder, as one delivery.
 
@@ -109,37 +130,64 @@ def validate_path(
         contracts_folder: where the contracts are.
         feed: which return it is; by default found from headers and XML roots.
         year: collection year; by default the financial year of today.
+        last: last year's return, for the rules that compare with it.
+        values: whether failures of the Department's rules carry the values they are about.
 
     Raises:
         LinkedCypError: nothing to read, or no feed given and none recognised.
     """
     contracts = load_contracts(contracts_folder)
-    paths = [path] if path.is_file() else data_files(path)
-    if not paths:
-        raise LinkedCypError("there are no files to validate")
-    files = [SourceFile(index, p.name, p) for index, p in enumerate(paths)]
+    files = _files(path)
     if feed is not None and feed not in contracts:
         raise LinkedCypError(f"there is no feed {feed}; there are {', '.join(contracts)}")
     contract = contracts[feed] if feed else likeliest_feed(contracts.values(), files)
     if contract is None:
         raise LinkedCypError("the files are of no return we know; name it with --feed")
-    return validate(contract, files, year or _this_year(date.today()), whole=path.is_dir())
+    return validate(
+        contract,
+        files,
+        year or _this_year(date.today()),
+        whole=path.is_dir(),
+        last=_files(last) if last else (),
+        values=values,
+    )
+
+
+def _files(path: Path) -> list[SourceFile]:
+    paths = [path] if path.is_file() else data_files(path)
+    if not paths:
+        raise LinkedCypError("there are no files to validate")
+    return [SourceFile(index, p.name, p) for index, p in enumerate(paths)]
 
 
 def validate(
-    contract: Contract, files: Sequence[SourceFile], year: int, *, whole: bool = True
+    contract: Contract,
+    files: Sequence[SourceFile],
+    year: int,
+    *,
+    whole: bool = True,
+    last: Sequence[SourceFile] = (),
+    values: bool = False,
 ) -> ValidationReport:
     """Validate files against a contract at a collection year.
 
     Args:
         whole: the files are all there is, so a required table must be among them.
+        last: last year's return, for the Department's rules that compare with it.
+        values: whether failures of the Department's rules carry the values they are about.
 
     Raises:
         LinkedCypError: reading failed for a reason that is not the files'.
     """
     names = {file.index: file.name for file in files}
+    by_department = has_rules(contract.feed, year)
+    run = RulesRun((), 0, ())
     with tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder, duckdb.connect() as con:
         con.execute("SET temp_directory = ''")  # nothing is kept: no spill without a key
+        before: Tables | None = None
+        if last and by_department:
+            with stage_delivery(con, contract, last, Path(folder), year - 1) as staged:
+                before = keep_as_last_year(con, staged)
         with (
             value_free("validating"),
             stage_delivery(con, contract, files, Path(folder), year) as staged,
@@ -148,6 +196,8 @@ def validate(
             findings = _problems(con, staged, names)
             findings += _broken_rules(con, staged, names, year)
             findings += _absent(staged) if whole else []
+            if by_department:
+                run = check_delivery(con, staged, names, year, before, values=values)
             rows = sum(result.rows for result in staged.files)
             unassigned = sum(r.rows for r in staged.files if r.rule and not r.tables)
             refused = sum(c["rows"] + c["file_rows"] for c in counts) + unassigned
@@ -160,40 +210,17 @@ def validate(
     order = {"error": 0, "warning": 1}
     findings.sort(key=lambda f: (f.file, order[f.severity], f.table or "", f.column or "", f.rule))
     return ValidationReport(
-        contract.feed, contract.title, year, summaries, rows, refused, tuple(findings)
+        contract.feed,
+        contract.title,
+        year,
+        summaries,
+        rows,
+        refused,
+        tuple(findings),
+        run.failures,
+        run.ran,
+        run.waiting,
     )
-
-
-def render(report: ValidationReport, console: Console) -> None:
-    """Print a report for people."""
-    from rich.markup import escape
-    from rich.table import Table as Grid
-
-    console.print(f"[bold]{escape(report.title)}[/bold], collection year {report.year}")
-    for file in report.files:
-        tables = ", ".join(file.tables) or "not recognised"
-        line = f"  {file.file}: {tables}, {file.rows:,} rows, {file.encoding or 'unknown encoding'}"
-        console.print(escape(line), highlight=False)
-        for names, what in ((file.undeclared, "not declared"), (file.out_of_force, "not in force")):
-            if names:
-                console.print(escape(f"    columns {what}: {', '.join(names)}"), style="dim")
-    if report.findings:
-        grid = Grid("", "file", "table", "column", "rule", "times", "first rows", "meaning")
-        for f in report.findings:
-            colour = "red" if f.severity == "error" else "yellow"
-            grid.add_row(
-                f"[{colour}]{f.severity}[/{colour}]",
-                escape(f.file),
-                f.table or "",
-                escape(f.written or f.column or ""),
-                f.rule,
-                f"{f.count:,}",
-                ", ".join(map(str, f.row_numbers)),
-                escape(f.message),
-            )
-        console.print(grid)
-    verdict = "[green]Nothing" if not report.refused else f"[red]{report.refused:,}"
-    console.print(f"{verdict}[/] of {report.rows:,} rows would be refused.", highlight=False)
 
 
 def _problems(

@@ -1,0 +1,171 @@
+"""The rules over a delivery as it was read: failing rows by file, table and row number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from linked_cyp.dfe_rules.engine import RESULT, run_rules, runnable_rules
+from linked_cyp.dfe_rules.rules import Rule, definitions, load_rules
+from linked_cyp.errors import value_free
+from linked_cyp.readers.staging import PROBLEMS, TEXT_PREFIX, Staged, StagedTable
+from linked_cyp.sql import literal, quoted
+
+# A row of a table is known by one number: its file's, then its own within the file.
+_ROWS_IN_A_FILE = 10**10
+Tables = dict[str, duckdb.DuckDBPyRelation]
+
+
+@dataclass(frozen=True)
+class RuleFailures:
+    """The rows of one file that fail one rule.
+
+    ``table`` is the supplier's name. ``row_numbers`` count from 1, the row after the header (in
+    XML the n-th element of that table); none for a rule about the whole return. ``values`` are the
+    affected fields of each row as text, only where they were asked for.
+    """
+
+    code: str
+    severity: str
+    message: str
+    fields: tuple[str, ...]
+    file: str
+    table: str
+    row_numbers: tuple[int, ...]
+    values: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return max(len(self.row_numbers), 1)
+
+
+@dataclass(frozen=True)
+class RulesRun:
+    """What the rules found, the number that ran, and the codes that lacked what they need."""
+
+    failures: tuple[RuleFailures, ...]
+    ran: int
+    waiting: tuple[str, ...]
+
+
+def staged_tables(con: duckdb.DuckDBPyConnection, staged: Staged) -> Tables:
+    """A staged delivery under the supplier's names, as it was written, without blank rows."""
+    return {item.table.physical_name: _written(con, item) for item in staged.tables.values()}
+
+
+def keep_as_last_year(con: duckdb.DuckDBPyConnection, staged: Staged) -> Tables:
+    """The same as temporary tables, for when the delivery is no longer staged."""
+    kept: Tables = {}
+    for name, relation in staged_tables(con, staged).items():
+        with value_free("keeping last year's return"):
+            con.register("dfe_source", relation)
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {quoted(f'dfe_last_{name}')} AS FROM dfe_source"
+            )
+            con.unregister("dfe_source")
+        kept[name] = con.table(f"temp.main.{quoted(f'dfe_last_{name}')}")
+    return kept
+
+
+def check_delivery(
+    con: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    names: Mapping[int, str],
+    year: int,
+    last: Tables | None = None,
+    *,
+    values: bool = False,
+) -> RulesRun:
+    """Run the rules of a staged delivery's return.
+
+    Args:
+        names: the files' names by their index.
+        year: the year in which the collection ends.
+        last: last year's tables, from :func:`keep_as_last_year`.
+        values: whether failures carry the values of the affected fields.
+
+    Raises:
+        LinkedCypError: there are no rules for the return or the year, or one cannot run.
+    """
+    feed = staged.contract.feed
+    tables = staged_tables(con, staged)
+    rules = {rule.code: rule for rule in runnable_rules(feed, year, tables, last)}
+    run_rules(con, feed, year, tables, last)
+    with value_free("gathering the rows that fail"):
+        found = con.execute(
+            f'SELECT code, "table", row_id // {_ROWS_IN_A_FILE} AS file, '
+            f"list(row_id % {_ROWS_IN_A_FILE} ORDER BY row_id) FILTER (row_id NOTNULL) "
+            f'FROM temp.main.{RESULT} GROUP BY code, "table", file ORDER BY code, "table", file'
+        ).fetchall()
+        written = _supplied_names(feed, tables)
+        failures = []
+        for code, table, file, numbers in found:
+            rule = rules[code]
+            shown = _values(con, tables, feed, rule, table, file) if values and numbers else ()
+            failures.append(
+                RuleFailures(
+                    code,
+                    rule.severity,
+                    rule.message,
+                    rule.fields,
+                    names.get(file, "") if file is not None else "",
+                    written[table],
+                    tuple(numbers or ()),
+                    shown,
+                )
+            )
+    con.execute(f"DROP TABLE temp.main.{RESULT}")
+    waiting = tuple(r.code for r in load_rules(feed, year) if r.code not in rules)
+    return RulesRun(tuple(failures), len(rules), waiting)
+
+
+def _written(con: duckdb.DuckDBPyConnection, item: StagedTable) -> duckdb.DuckDBPyRelation:
+    columns = [f"source_file * {_ROWS_IN_A_FILE} + row_number AS row_id"]
+    for name in item.present:
+        column = item.table.column(name)
+        text = name if column.type == "string" else TEXT_PREFIX + name
+        columns.append(f"{quoted(text)} AS {quoted(column.physical_name)}")
+    blank = (
+        f"SELECT source_file, row_number FROM {PROBLEMS} "
+        f"WHERE table_name = {literal(item.table.name)} AND rule = 'row__blank'"
+    )
+    return con.sql(
+        f"SELECT {', '.join(columns)} FROM {item.relation} "
+        f"ANTI JOIN ({blank}) AS blank USING (source_file, row_number)"
+    )
+
+
+def _supplied_names(feed: str, tables: Tables) -> dict[str, str]:
+    """The supplier's names of the tables by the rules' names; tables not given keep the latter."""
+    given = {name.lower(): name for name in tables}
+    return {
+        name: given.get(name.lower()) or given.get(layout.aliases.get("table", "").lower(), name)
+        for name, layout in definitions(feed).tables.items()
+    }
+
+
+def _values(
+    con: duckdb.DuckDBPyConnection,
+    tables: Tables,
+    feed: str,
+    rule: Rule,
+    table: str,
+    file: int,
+) -> tuple[str, ...]:
+    """The affected fields that the table has, for each failing row in order."""
+    relation = tables[_supplied_names(feed, tables)[table]]
+    present = {c.lower(): c for c in relation.columns}
+    fields = [present[f.lower()] for f in dict.fromkeys(rule.fields) if f.lower() in present]
+    if not fields:
+        return ()
+    shown = ", ".join(f"'{f}=' || coalesce({quoted(f)}, '')" for f in fields)
+    con.register("dfe_source", relation)
+    rows = con.execute(
+        f"SELECT concat_ws('; ', {shown}) FROM temp.main.{RESULT} f JOIN dfe_source s "
+        'USING (row_id) WHERE f.code = ? AND f."table" = ? AND row_id // ? = ? ORDER BY row_id',
+        [rule.code, table, _ROWS_IN_A_FILE, file],
+    ).fetchall()
+    con.unregister("dfe_source")
+    return tuple(text for (text,) in rows)
