@@ -106,5 +106,11 @@ def forget(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("DROP TABLE IF EXISTS linkage.main.scored")
 
 
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Drop the temporary tables of :func:`find_changes`."""
+    for name in (_NOW, CHANGED):
+        con.execute(f"DROP TABLE IF EXISTS {name}")
+
+
 def _name(qualified: str) -> str:
     return qualified.rsplit(".", 1)[1]

@@ -105,6 +105,7 @@ def predict(
                 for part in range(parts):
                     _score_part(con, splink, plan, part, trained, used, chosen.lowest_weight)
             kept = _store(con, trained, counts, plan, use_state)
+        incremental.clear(con)
     total = con.execute("SELECT count(*) FROM linkage.main.pairs").fetchall()[0][0]
     return {
         "mode": "full" if changes.is_full else "incremental",
