@@ -109,7 +109,7 @@ def link(
                 households = has_relatives(con)
             chosen = parameters() if households else without_households(parameters())
             train(con, given=chosen)
-            predict(con, given=chosen)
+            predict(con, given=chosen, use_state=False)
             if not households:
                 _forget_twins(con)
                 threshold = chosen.thresholds["named"] if threshold is None else threshold
