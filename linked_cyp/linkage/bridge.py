@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp.errors import value_free
-from linked_cyp.linkage.model import level_number
+from linked_cyp.linkage.edges import edge_class_sql
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.registry import EVENTS
 
@@ -22,9 +22,9 @@ def publish_bridge(
 
     ``warehouse.linkage.bridge`` (record_key, feed, person_id, tier), ``warehouse.linkage.summary``
     (run_id, run_date, measure, value; one set per run) and ``warehouse.linkage.model`` (number,
-    creation and fingerprint). Tiers: *identifier* (agrees in NHS number, UPN or local id with a
-    record of the person), *strong* and *probable* (by match weight), *unlinked* (alone) and
-    *excluded* (may not be linked).
+    creation and fingerprint). Tiers: *identifier* (agrees in NHS number, UPN or local id, and in
+    birth date or forename, with a record of the person), *strong* and *probable* (by match
+    weight), *unlinked* (alone) and *excluded* (may not be linked).
 
     Returns:
         The measures of this run.
@@ -76,12 +76,10 @@ def publish_bridge(
 
 
 def _bridge_sql(chosen: Parameters) -> str:
-    agrees = " OR ".join(
-        f"gamma_{name} = {level_number(name, 'exact')}" for name in ("nhs", "upn", "la_child")
-    )
     return f"""
         WITH inside AS (
-            SELECT p.record_key_l, p.record_key_r, match_weight, ({agrees}) AS agrees
+            SELECT p.record_key_l, p.record_key_r, match_weight,
+                {edge_class_sql()} = 'identifier' AS agrees
             FROM linkage.main.pairs p
             JOIN linkage.main.person l ON l.record_key = p.record_key_l
             JOIN linkage.main.person r ON r.record_key = p.record_key_r AND r.cluster = l.cluster

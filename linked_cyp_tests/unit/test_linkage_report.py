@@ -14,8 +14,10 @@ import pytest
 from linked_cyp import provenance
 from linked_cyp.contracts import load_contracts
 from linked_cyp.errors import LinkedCypError
-from linked_cyp.expectations import run_rules
+from linked_cyp.expectations import CheckOutcome, run_rules
+from linked_cyp.linkage.bridge import publish_bridge
 from linked_cyp.linkage.evaluate import pairwise
+from linked_cyp.linkage.model import comparison_levels, level_number
 from linked_cyp.linkage.report import counts, estimates, quality, rates, rules
 from linked_cyp.linkage.report.drift import stability
 from linked_cyp.linkage.report.groups import panel
@@ -442,3 +444,59 @@ def test_no_release_while_a_report_is_owed():
     assert gate(con) == []
     rules.owe(con, run_id="second")  # a new bridge, and the report fails
     assert gate(con) == ["check failed: linkage/report: report__written"]
+
+
+def test_a_siblings_number_is_no_identifier_tier():
+    """Records 1 and 2 share a number and a birth date; 3 came in by name, and has 1's number too
+    but another birth date and forename."""
+    con = duckdb.connect()
+    con.execute(
+        """ATTACH ':memory:' AS linkage; ATTACH ':memory:' AS warehouse; USE linkage;
+        CREATE TABLE person AS SELECT unnest([1, 2, 3, 4, 5]) AS record_key,
+            unnest([1, 1, 1, 4, 5]) AS cluster;
+        CREATE TABLE registry AS SELECT record_key, cluster + 100 AS person_id,
+            true AS is_current FROM person;
+        CREATE TABLE person_record AS SELECT record_key, 0 AS alternative, 1 AS source,
+            CASE WHEN record_key = 5 THEN 'adoption' END AS exclusion FROM person;
+        CREATE TABLE source AS SELECT 1 AS source, 'gp' AS feed;
+        CREATE TABLE refused AS SELECT 1 AS a WHERE false;
+        CREATE TABLE event AS SELECT 1 AS run_id, 'created' AS event;
+        CREATE TABLE run AS SELECT 1 AS run_id, DATE '2025-01-31' AS run_date, 1 AS model_id;
+        CREATE TABLE model AS SELECT 1 AS model_id, TIMESTAMP '2025-01-31' AS created,
+            '{}' AS settings, '5' AS splink_version, true AS is_hardened, 5 AS records"""
+    )
+    agree, differ = (
+        {name: level_number(name, label) for name in comparison_levels()}
+        for label in ("exact", "differ")
+    )
+    pairs = [
+        {"record_key_l": 1, "record_key_r": 2, "match_weight": 30.0, **agree},
+        {"record_key_l": 1, "record_key_r": 3, "match_weight": 20.0, **differ, "nhs": agree["nhs"]},
+    ]
+    frame = pl.DataFrame(pairs).rename(lambda c: f"gamma_{c}" if c in agree else c)
+    con.register("scored", frame.to_arrow())
+    con.execute("CREATE TABLE pairs AS FROM scored")
+    publish_bridge(con)
+    tiers = con.execute("SELECT record_key, tier FROM warehouse.linkage.bridge").fetchall()
+    assert dict(tiers) == {
+        1: "identifier",
+        2: "identifier",
+        3: "strong",
+        4: "unlinked",
+        5: "excluded",
+    }
+
+
+def test_a_report_that_fails_leaves_no_earlier_verdict(tmp_path):
+    import dagster as dg
+
+    from linked_cyp.defs.linkage_report import report
+
+    run = Run(tmp_path)  # nothing was ever linked, so there is nothing to report on
+    with run.open() as con:
+        held = [CheckOutcome(rules.WRITTEN, True, "error")]
+        provenance.record_checks(con, "warehouse", {rules.KEY: held}, run_id="earlier")
+    ended = dg.materialize([report()], resources={"stores": run.stores}, raise_on_error=False)
+    assert not ended.success
+    verdicts = run.frame("SELECT check_name, passed FROM warehouse.provenance.check_result")
+    assert verdicts.rows() == [(rules.WRITTEN, False)]

@@ -178,7 +178,9 @@ def moved(
     """The rates that moved most, of those that moved by more than chance."""
     if before.is_empty():
         return []
-    frame = changes(suppressed(measures), suppressed(before)).filter("is_sure")
+    frame = changes(suppressed(measures), suppressed(before)).filter(
+        pl.col("is_sure") & ~pl.col("group_kind").is_in(["weight", "threshold"])
+    )
     rows = frame.sort(pl.col("change").abs(), descending=True).head(MOST_CHANGES).to_dicts()
     return [row | {"feed_title": titles.get(row["feed"], row["feed"] or "all")} for row in rows]
 
