@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from linked_cyp.commands import encode
+from linked_cyp.commands import encode, linkage, review
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import PROJECT_ROOT, Settings
 
@@ -39,6 +39,8 @@ app = typer.Typer(
 keys_app = typer.Typer(help="The master key that every pseudonym depends on.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 encode.register(app, keys_app)
+app.add_typer(linkage.app, name="linkage")
+app.add_typer(review.app, name="review")
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)  # one line stays one line
 
