@@ -89,7 +89,20 @@ def pairs_rules() -> list[Rule]:
 
 
 def person_rules() -> list[Rule]:
-    """Relation ``linkage.main.person``."""
+    """Relation ``linkage.main.person``: what resolution refuses, no person may hold."""
+    unused = {name for name, kind in _HOLDS.items() if kind not in parameters().conflicts}
+    return [rule for rule in _person_rules() if rule.name not in unused]
+
+
+_HOLDS = {  # which conflict a rule looks for
+    "nhs_number__one_per_person": "nhs",
+    "upn__one_per_person": "upn",
+    "source__one_per_person": "local",
+    "twins__apart": "twin",
+}
+
+
+def _person_rules() -> list[Rule]:
     return [
         unique(["record_key"]),
         not_null("cluster"),

@@ -45,6 +45,7 @@ class Parameters:
     chance_pairs: int
     prior_recall: float
     fallback_prior: float
+    conflicts: list[str]  # what keeps two records apart whatever agrees
     thresholds: dict[str, float]  # by edge class
     loss: Loss
     levels: dict[str, dict[str, LevelParameters]]
@@ -70,6 +71,7 @@ def parameters() -> Parameters:
     values = {key: value for name in sections for key, value in document[name].items()}
     return Parameters(
         **values,
+        conflicts=document["conflicts"]["refused"],
         thresholds=document["thresholds"],
         loss=Loss(**document["loss"]),
         levels=levels,

@@ -64,12 +64,12 @@ def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) 
         ensure_tables(con)
         con.execute(_RECORDS)
         records = con.execute("FROM temp.resolving ORDER BY number").pl()
-        pairs = con.execute(_pairs_sql(thresholds_in_force(con, chosen), prior_weight(con))).pl()
+        pairs = con.execute(_pairs_sql(con, chosen)).pl()
         decided, ignored = _decisions(con)
         result = resolve_pairs(
             records.height,
             pairs,
-            {kind: records[kind].to_numpy() for kind in ("nhs", "upn", "local")},
+            {k: records[k].to_numpy() for k in ("nhs", "upn", "local") if k in chosen.conflicts},
             records["has_forename"].to_numpy(),
             chosen.nameless_margin,
             decided,
@@ -107,19 +107,21 @@ _RECORDS = """
 """
 
 
-def _pairs_sql(thresholds: Mapping[str, float], prior: float) -> str:
+def _pairs_sql(con: duckdb.DuckDBPyConnection, chosen: Parameters) -> str:
     """Pairs at or above the threshold of their kind, and every twin pattern.
 
     They are joined by match weight, whatever weight their threshold is counted in.
     """
     classes = ", ".join(f"'{name}'" for name in EDGE_CLASSES)
+    thresholds = thresholds_in_force(con, chosen)
     enough = " ".join(f"WHEN '{n}' THEN '{w}'::DOUBLE" for n, w in thresholds.items())
+    is_twin = twin_sql() if "twin" in chosen.conflicts else "FALSE"
     return f"""
         SELECT l.number AS a, r.number AS b, round(match_weight, 6) AS weight,
                edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough
-        FROM (SELECT *, {twin_sql()} AS is_twin,
+        FROM (SELECT *, {is_twin} AS is_twin,
                      weight >= CASE edge_class {enough} END AS is_enough
-              FROM {classed_pairs_sql(prior)} WHERE is_enough OR is_twin)
+              FROM {classed_pairs_sql(prior_weight(con))} WHERE is_enough OR is_twin)
         JOIN temp.resolving l ON l.record_key = record_key_l
         JOIN temp.resolving r ON r.record_key = record_key_r
     """

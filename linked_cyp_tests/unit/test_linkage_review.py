@@ -22,6 +22,7 @@ from linked_cyp.keys import Keys, create_master_key
 from linked_cyp.linkage import predict, resolve, train
 from linked_cyp.linkage.edges import EDGE_CLASSES, edge_class_sql
 from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.joining import REASONS
 from linked_cyp.linkage.model import comparison_levels, level_number
 from linked_cyp.linkage.parameters import Loss, parameters
 from linked_cyp.linkage.person_records import COLUMNS, TOKENS
@@ -349,6 +350,37 @@ def test_decisions_about_records_that_are_gone_or_excluded_are_kept_and_ignored(
     assert (counts["decisions_applied"], counts["decisions_ignored"]) == (0, 2)
     assert clusters(con) == before
     assert newest_decisions(con).height == 2
+
+
+def test_a_replaced_number_is_no_conflict(con):
+    one, other = apart(con, with_two_numbers=True)
+    decide(con, one, other, "same")
+    assert resolve(con)["decisions_refused"] == 1
+    con.execute(
+        "INSERT INTO linkage.main.identifier_alias SELECT 'nhs', l.nhs, r.nhs"
+        " FROM linkage.main.person_record l, linkage.main.person_record r"
+        " WHERE l.record_key = ? AND r.record_key = ? AND l.alternative = 0 AND r.alternative = 0",
+        [one, other],
+    )
+    assert resolve(con)["decisions_refused"] == 0
+    assert clusters(con)[one] == clusters(con)[other]
+
+
+@pytest.mark.parametrize("kind", parameters().conflicts)
+def test_which_conflicts_count_is_a_parameter(con, kind):
+    low = replace(parameters(), thresholds=dict.fromkeys(EDGE_CLASSES, -50.0))
+    con.execute("UPDATE linkage.main.source SET tells_apart = TRUE")
+    if kind == "twin":
+        con.execute(
+            f"UPDATE linkage.main.pairs SET gamma_forename = {level_number('forename', 'twin')}"
+            f" WHERE {edge_class_sql()} = 'household'"
+        )
+    resolve(con, given=replace(low, conflicts=[kind]))
+    count = "SELECT count(*) FROM linkage.main.refused WHERE reason = ?"
+    assert con.execute(count, [REASONS[kind]]).fetchall()[0][0] > 0
+    resolve(con, given=replace(low, conflicts=[k for k in low.conflicts if k != kind]))
+    assert con.execute("SELECT count(*) FROM linkage.main.refused").fetchall()[0][0] > 0
+    assert con.execute(count, [REASONS[kind]]).fetchall()[0][0] == 0
 
 
 # Thresholds
