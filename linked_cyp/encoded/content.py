@@ -19,7 +19,7 @@ from linked_cyp.contracts import Contract, OutputColumn, Table
 from linked_cyp.encoded.statement import Refused, Statement
 from linked_cyp.expectations.rules import AREA_CODE
 from linked_cyp.linkage.encodings import BITS
-from linked_cyp.linkage.identities import exclusions
+from linked_cyp.linkage.exclusions import exclusions
 from linked_cyp.linkage.person_records import COLUMNS, TOKENS
 from linked_cyp.pseudonymisation_plan import ROW_COLUMNS, declared_only
 from linked_cyp.sql import literal, quoted

@@ -9,11 +9,8 @@ rows at a time.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -24,6 +21,13 @@ from linked_cyp.errors import value_free
 from linked_cyp.identifiers import IDENTIFIERS, Rule
 from linked_cyp.keys import Keys
 from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.exclusions import (
+    check,
+    exclusions,
+    keyed_table,
+    spread,
+    spreading_reasons,
+)
 from linked_cyp.linkage.person_records import ALTERNATIVES
 from linked_cyp.linkage.records import write_person_records
 from linked_cyp.sql import quoted
@@ -74,26 +78,6 @@ ROLES: Mapping[str, Role] = {
 }
 
 
-@dataclass(frozen=True)
-class Exclusion:
-    """Rows that take their source person out of linkage (see ``exclusions.toml``)."""
-
-    feed: str
-    table: str
-    column: str
-    reason: str
-    values: tuple[str, ...] = ()
-
-
-@cache
-def exclusions() -> tuple[Exclusion, ...]:
-    text = Path(__file__).with_name("exclusions.toml").read_text(encoding="utf-8")
-    return tuple(
-        Exclusion(**{**item, "values": tuple(item.get("values", ()))})
-        for item in tomllib.loads(text)["exclusion"]
-    )
-
-
 def build_person_records(
     con: duckdb.DuckDBPyConnection,
     contracts: Mapping[str, Contract],
@@ -113,12 +97,14 @@ def build_person_records(
         Counts: sources, persons (source persons), rows, excluded.
 
     Raises:
-        LinkedCypError: the stores do not hold what the ledger says, or encoding failed.
+        LinkedCypError: the stores do not hold what the ledger says, an exclusion cannot take
+            effect, or encoding failed.
     """
     from linked_cyp.encoded.merge import encoded_persons  # which needs what is here
 
     with value_free("reading identities from the accepted deliveries"):
         sources = _sources(con, contracts)
+        check(exclusions(), contracts, _raw_columns(con))
         try:
             con.execute(_FACT_DDL)
             for feed, contract in contracts.items():
@@ -137,6 +123,7 @@ def build_person_records(
                 Encoder(keys, hardened=hardened),
                 others,
             )
+            spread(con, spreading_reasons())
         finally:
             for name in ("identity_fact", "identity_clean", "identity"):
                 con.execute(f"DROP TABLE IF EXISTS temp.{name}")
@@ -213,7 +200,7 @@ def _collect_feed(
             ]
             if not (wanted or excluding):
                 continue
-            keyed, link = _keyed_table(contract, table)
+            keyed, link = keyed_table(contract, table)
             if keyed is None or keyed.table_name not in stored:
                 continue
             record_key_table(con, contract, keyed, keys, deliveries, "identity_key")
@@ -225,7 +212,7 @@ def _collect_feed(
             ]
             facts += [
                 f"SELECT record_key, source, 'exclusion', '{e.reason}', seen FROM keyed t"
-                f" WHERE {_condition(e)}"
+                f" WHERE {e.condition()}"
                 for e in excluding
             ]
             con.execute(
@@ -244,25 +231,6 @@ def _raw_columns(con: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
         " WHERE database_name = 'identifiable' AND schema_name = 'raw' GROUP BY table_name"
     ).fetchall()
     return {table: set(columns) for table, columns in rows}
-
-
-def _condition(exclusion: Exclusion) -> str:
-    column = f"t.{quoted(exclusion.column)}::VARCHAR"
-    if exclusion.values:
-        listed = ", ".join(f"'{value}'" for value in exclusion.values)
-        return f"upper(trim({column})) IN ({listed})"
-    return f"lower(trim({column})) NOT IN ('', '0', 'false')"
-
-
-def _keyed_table(contract: Contract, table: Table) -> tuple[Table | None, Relationship | None]:
-    """The table that says whose a row is: itself, or the one it refers to."""
-    if table.person_key:
-        return table, None
-    for link in table.relationships:
-        parent = contract.tables[link.to_table]
-        if parent.person_key:
-            return parent, link
-    return None, None
 
 
 def _keyed_rows(table: Table, keyed: Table, link: Relationship | None) -> str:

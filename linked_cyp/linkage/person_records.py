@@ -280,9 +280,9 @@ def _compose_names(
     out["names"] = encoder.compose("names", first, second)
     out["names_birth_year"] = encoder.compose("names_birth_year", out["names"], out["birth_year"])
     blooms: dict[str, np.ndarray] = {}
-    for field, other in (("forename", surname), ("surname", forename)):
+    for field, beside in (("forename", surname), ("surname", forename)):
         compact = rows.select(compact_name(pl.col(field))).to_series()
-        salt = encoder.compose(f"bloom_salt.{field}", other["sound"], birth_date)
+        salt = encoder.compose(f"bloom_salt.{field}", beside["sound"], birth_date)
         bloom = encoder.bloom(field, compact, salt)
         blooms[f"{field}_lane_0"], blooms[f"{field}_lane_1"] = bloom.lane_0, bloom.lane_1
         blooms[f"{field}_bits"] = bloom.bits

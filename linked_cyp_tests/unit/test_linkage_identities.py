@@ -15,7 +15,8 @@ from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.keys import Keys, create_master_key
 from linked_cyp.ledger import DELIVERY, prepare
 from linked_cyp.linkage import build_person_records, predict, resolve, train
-from linked_cyp.linkage.identities import ROLES, exclusions, tells_children_apart
+from linked_cyp.linkage.exclusions import exclusions
+from linked_cyp.linkage.identities import ROLES, tells_children_apart
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
 from linked_cyp.tokenise import record_key_table
