@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from linked_cyp.contracts import Contract, Table
 from linked_cyp.dfe_rules.engine import RESULT, run_rules, runnable_rules
 from linked_cyp.dfe_rules.rules import Rule, definitions, load_rules
 from linked_cyp.errors import value_free
@@ -169,3 +170,45 @@ def _values(
     ).fetchall()
     con.unregister("dfe_source")
     return tuple(text for (text,) in rows)
+
+
+def stored_counts(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    year: int,
+    tables: Mapping[str, str],
+    last: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """How many rows of a stored return fail each rule that can run; what a check may carry.
+
+    Args:
+        year: the year in which the collection ends.
+        tables: for each contract table, SQL of a relation with its columns as stored (typed, under
+            our names). What ingest could not read is blank there, so rules about unreadable dates
+            find nothing.
+        last: the same of last year's return.
+
+    Raises:
+        LinkedCypError: there are no rules for the return or the year, or one cannot run.
+    """
+    current, before = (
+        {
+            contract.tables[name].physical_name: _stored(con, contract.tables[name], sql)
+            for name, sql in given.items()
+        }
+        for given in (tables, last or {})
+    )
+    counts = {r.code: 0 for r in runnable_rules(contract.feed, year, current, before)}
+    run_rules(con, contract.feed, year, current, before)
+    found = con.execute(f"SELECT code, count(*) FROM temp.main.{RESULT} GROUP BY code").fetchall()
+    con.execute(f"DROP TABLE temp.main.{RESULT}")
+    return counts | dict(found)
+
+
+def _stored(con: duckdb.DuckDBPyConnection, table: Table, sql: str) -> duckdb.DuckDBPyRelation:
+    relation = con.sql(f"FROM {sql}")
+    present = set(relation.columns)
+    columns = [
+        f"{quoted(c.name)} AS {quoted(c.physical_name)}" for c in table.columns if c.name in present
+    ]
+    return relation.select(", ".join(columns))

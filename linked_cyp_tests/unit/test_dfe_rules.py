@@ -10,9 +10,12 @@ import duckdb
 import polars as pl
 import pytest
 
+from linked_cyp.contracts import load_contracts
 from linked_cyp.dfe_rules import has_rules, load_rules, run_rules, runnable_rules
+from linked_cyp.dfe_rules.delivery import stored_counts
 from linked_cyp.dfe_rules.mechanisms import condition
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.settings import PROJECT_ROOT
 
 
 @pytest.fixture
@@ -214,3 +217,22 @@ def test_a_run_that_fails_names_the_rule_and_no_value(con: duckdb.DuckDBPyConnec
         run_rules(con, "ssda903", 2024, {"Episodes": broken}, codes=["501"])
     assert "secret" not in str(error.value)
     assert con.sql("SELECT table_name FROM duckdb_tables()").fetchall() == [("dfe_failures",)]
+
+
+def test_a_stored_return_gives_counts_by_rule(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        "CREATE TABLE header AS SELECT 'a' AS child_id, '1' AS sex_code, "
+        "DATE '2030-01-01' AS birth_date, true AS is_mother, 7 AS ingest_id "
+        "UNION ALL SELECT 'a', '9', DATE '2010-01-01', NULL, 7"
+    )
+    contract = load_contracts(PROJECT_ROOT / "data_contracts")["ssda903"]
+    counts = stored_counts(con, contract, 2024, {"header": "header"})
+    assert {code: counts[code] for code in ("101", "102", "301", "611", "INT32")} == {
+        "101": 1,
+        "102": 0,
+        "301": 1,
+        "611": 1,
+        "INT32": 2,
+    }
+    assert "141" not in counts, "there are no episodes to judge"
+    assert con.sql("SELECT table_name FROM duckdb_tables()").fetchall() == [("header",)]
