@@ -55,7 +55,8 @@ def prior_weight(con: duckdb.DuckDBPyConnection) -> float:
     """log2 odds of the prior in the model that scored ``linkage.main.pairs``; 0 without a model."""
     rows = con.execute(
         "SELECT (settings ->> 'probability_two_random_records_match')::DOUBLE"
-        " FROM linkage.main.model ORDER BY model_id DESC LIMIT 1"
+        " FROM linkage.main.model ORDER BY model_id IN"
+        " (SELECT max(model_id) FROM linkage.main.pairs) DESC, model_id DESC LIMIT 1"
     ).fetchall()
     return math.log2(rows[0][0] / (1 - rows[0][0])) if rows else 0.0
 
