@@ -40,31 +40,39 @@ POSTCODES = pl.DataFrame(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Centre:
     """One installation at the centre."""
 
     stores: Stores
     keys: Keys
+    held: duckdb.DuckDBPyConnection | None = None
 
     @contextmanager
     def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to its stores; inside another one the same, as opening takes long."""
+        if self.held:
+            yield self.held
+            return
         with self.stores.connect(identifiable="rw", linkage="rw", warehouse="rw") as con:
-            yield con
+            self.held = con
+            try:
+                yield con
+            finally:
+                self.held = None
 
-    def take(self, folder: Path, con: duckdb.DuckDBPyConnection | None = None) -> DeliveryOutcome:
+    def take(self, folder: Path, postcodes: pl.DataFrame | None = None) -> DeliveryOutcome:
         """Ingest a folder and pseudonymise it if it was accepted."""
-        if con is None:
-            with self.open() as own:
-                return self.take(folder, own)
         landed = identify(folder, None, CONTRACTS)
         contract = CONTRACTS[landed.feed]
         work = self.stores.settings.work
-        outcome = deliveries.ingest(con, contract, landed, work, keys=self.keys)
-        if outcome.status in pseudonymise.PROCESSABLE:
-            pseudonymise.pseudonymise_delivery(
-                con, contract, landed.delivery_id, self.keys, POSTCODES
-            )
+        places = POSTCODES if postcodes is None else postcodes
+        with self.open() as con:
+            outcome = deliveries.ingest(con, contract, landed, work, keys=self.keys)
+            if outcome.status in pseudonymise.PROCESSABLE:
+                pseudonymise.pseudonymise_delivery(
+                    con, contract, landed.delivery_id, self.keys, places
+                )
         return outcome
 
     def rows(self, query: str) -> list[tuple]:
@@ -90,7 +98,7 @@ def planted(root: Path, feed: str = "school_census") -> tuple[Path, dict[str, li
 
 
 def encoded(folder: Path, out: Path, feed: str = "school_census") -> EncodedDelivery:
-    return encode(folder, CONTRACTS[feed], keys_of(feed), POSTCODES, out)
+    return encode(folder, CONTRACTS, keys_of(feed), POSTCODES, out)
 
 
 def forge(
@@ -124,8 +132,6 @@ def relist(folder: Path) -> None:
     """Make the manifest fit the files again."""
     said = json.loads((folder / MANIFEST).read_text())
     said["files"] = {
-        path.name: {"sha256": sha256(path)[0]}
-        for path in folder.iterdir()
-        if path.name != MANIFEST
+        path.name: {"sha256": sha256(path)[0]} for path in folder.iterdir() if path.name != MANIFEST
     }
     (folder / MANIFEST).write_text(json.dumps(said))

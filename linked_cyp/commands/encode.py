@@ -51,19 +51,19 @@ def encode(
     Runs on the supplier's machine. Needs no store and no master key, sends nothing, and leaves
     nothing behind but the encoded delivery.
     """
+    from linked_cyp.contracts import load_contracts
     from linked_cyp.encoded.produce import encode as encode_delivery
     from linked_cyp.encoded.supplier_keys import SupplierKeys
     from linked_cyp.reference import load_postcodes
 
     settings = Settings.from_environment()
     keys = SupplierKeys.load(key)
-    contract = _contract(settings, feed)
-    if keys.supplier != supplier:
-        raise LinkedCypError(f"the supplier key is for {keys.supplier}")
+    if (keys.feed, keys.supplier) != (feed, supplier):
+        raise LinkedCypError(f"the supplier key is for {keys.feed} of {keys.supplier}")
     with console.status("Encoding"):
         made = encode_delivery(
             folder,
-            contract,
+            load_contracts(settings.contracts),
             keys,
             load_postcodes(postcodes),
             out,

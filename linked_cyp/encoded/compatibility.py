@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,12 @@ def encoding_version() -> str:
     digest = hashlib.sha256()
     digest.update(Path(linkage.__file__).with_name("exclusions.toml").read_bytes())
     for role, meaning in ROLES.items():
-        spelt = _sample(role).to_frame().lazy().select(meaning.rule(pl.col("value"))).collect()
-        digest.update(f"{role}\n{spelt.write_csv()}\n".encode())
+        for part in fields(meaning):
+            said = getattr(meaning, part.name)
+            if callable(said):  # a rule of how values are spelt
+                said = _sample(role).to_frame().lazy().select(said(pl.col("value"))).collect()
+                said = said.write_csv()
+            digest.update(f"{role} {part.name}\n{said}\n".encode())
     for name, column in _spelt_alike().items():
         values = pl.concat([_sample(role) for role in SAMPLE]).to_frame().lazy()
         spelt = values.select(tokenise.rule_for(column)(pl.col("value"))).collect()
@@ -76,7 +80,7 @@ def encoding_version() -> str:
     return digest.hexdigest()[:16]
 
 
-def identities(fields: frozenset[str] | None = None) -> pl.DataFrame:
+def identities(held: frozenset[str] | None = None) -> pl.DataFrame:
     """Invented standardised identities that hold some fields (all by default), others null."""
     longest = max(len(values) for values in SAMPLE.values())
     columns: dict[str, pl.Series] = {
@@ -84,10 +88,11 @@ def identities(fields: frozenset[str] | None = None) -> pl.DataFrame:
         for name in ("record_key", "source", "supplier")
     }
     columns["exclusion"] = pl.Series([None] * longest, dtype=pl.String)
-    for field in SAMPLE:
-        spelt = _sample(field).to_frame().lazy().select(ROLES[field].rule(pl.col("value")))
+    for role in (role for role, meaning in ROLES.items() if meaning.rank == 0):
+        field = ROLES[role].field
+        spelt = _sample(role).to_frame().lazy().select(ROLES[role].rule(pl.col("value")))
         known = spelt.collect().to_series().to_list()
-        wanted = fields is None or field in fields
+        wanted = held is None or field in held
         columns[field] = pl.Series(
             [known[n % len(known)] if wanted else None for n in range(longest)], dtype=pl.String
         )
@@ -99,8 +104,8 @@ def identities(fields: frozenset[str] | None = None) -> pl.DataFrame:
 
 
 def _sample(role: str) -> pl.Series:
-    field = ROLES[role].field
-    return pl.Series("value", SAMPLE[field], dtype=pl.String)
+    """Values of a role as they may be written; names, for a field that has no sample."""
+    return pl.Series("value", SAMPLE.get(ROLES[role].field, SAMPLE["forename"]), dtype=pl.String)
 
 
 def _spelt_alike() -> dict[str, Column]:

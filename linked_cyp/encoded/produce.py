@@ -47,7 +47,7 @@ class EncodedDelivery:
 
 def encode(
     folder: Path,
-    contract: Contract,
+    contracts: Mapping[str, Contract],
     keys: SupplierKeys,
     postcodes: pl.DataFrame,
     out: Path,
@@ -61,8 +61,8 @@ def encode(
     Args:
         folder: the return as it would be sent in clear, ``<period>[__<version>]`` or as its
             manifest says.
-        contract: the feed's contract, all years.
-        keys: from the centre, for this feed and supplier.
+        contracts: every contract by feed, all years.
+        keys: from the centre; they say which feed and supplier.
         postcodes: from :func:`linked_cyp.reference.load_postcodes`.
         out: gets ``<supplier>/<feed>/<period>[__<version>]/``, as a landing folder has it.
         period: instead of the manifest's or the folder's.
@@ -70,11 +70,12 @@ def encode(
         memory_limit: of DuckDB, such as ``"2GB"``.
 
     Raises:
-        LinkedCypError: the key is of another feed, the return cannot be accepted, a check that
-            blocks failed, or the result is there already. Nothing is left in ``out`` then.
+        LinkedCypError: the key is of a feed that has no contract, the return cannot be accepted, a
+            check that blocks failed, or the result is there already. Nothing is left in ``out``.
     """
-    if keys.feed != contract.feed:
-        raise LinkedCypError(f"the supplier key is for {keys.feed}, not for {contract.feed}")
+    contract = contracts.get(keys.feed)
+    if contract is None:
+        raise LinkedCypError(f"the supplier key is for {keys.feed}, of which there is no contract")
     given = {"supplier": keys.supplier, "feed": contract.feed}
     given |= {k: v for k, v in (("period", period), ("version", version)) if v}
     with value_free("reading the folder"):
@@ -93,7 +94,7 @@ def encode(
             raise LinkedCypError(f"the centre would refuse this return: {outcome.reason}")
         checks = _checked(con, contract, outcome)
         pseudonymise.pseudonymise_delivery(con, contract, landed.delivery_id, keys, postcodes)
-        persons = build_person_records(con, {contract.feed: contract}, keys)["persons"]
+        persons = build_person_records(con, contracts, keys)["persons"]
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".encoding-", dir=target.parent))
         try:

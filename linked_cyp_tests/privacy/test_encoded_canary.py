@@ -85,6 +85,7 @@ def test_killed_it_leaves_nothing_readable_on_disk_and_the_next_run_clears_up(
     needles = needles_of(found)
     assert scan([machine / "disk", machine / "out"], needles) == []
     assert scan([machine / "memory"], needles), "the copies are where they are looked for"
-    encoded(folder, machine / "out")
+    other, _ = planted(machine / "other", "ssda903")  # whatever is encoded next
+    encoded(other, machine / "out", "ssda903")
     assert files(machine / "disk") == files(machine / "memory") == []
     assert scan([machine / "out"], needles) == []

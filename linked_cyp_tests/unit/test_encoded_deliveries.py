@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from linked_cyp.landing import STATEMENT, identify
 from linked_cyp.ledger import ARCHIVE, REJECTED
 from linked_cyp_tests.encoded_support import (
     CENSUS,
+    CONTRACTS,
     POSTCODES,
     Centre,
     centre,
@@ -48,8 +50,10 @@ def sent(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Centre:
-    return centre(tmp_path_factory.mktemp("centre") / "home")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
+    made = centre(tmp_path_factory.mktemp("centre") / "home")
+    with made.open():
+        yield made
 
 
 def refusal(here: Centre, folder: Path) -> str:
@@ -86,16 +90,6 @@ def test_a_genuine_delivery_is_accepted_with_the_suppliers_counts(here: Centre, 
         assert raw.fetchall() == [(0,)]
     assert told == [(outcome.quarantined, 0, 0)]
     assert here.take(made).is_repeat
-
-
-def test_encoding_again_gives_the_same_delivery(made: Path, tmp_path: Path) -> None:
-    folder, _ = planted(tmp_path / "clear")
-    again = encoded(folder, tmp_path / "out")
-    assert identify(again.folder, None, {CENSUS.feed: CENSUS}).delivery_id == (
-        identify(made, None, {CENSUS.feed: CENSUS}).delivery_id
-    )
-    with pytest.raises(LinkedCypError, match="is there already"):
-        encoded(folder, tmp_path / "out")
 
 
 def test_a_changed_statement_breaks_its_seal(here: Centre, sent: Path) -> None:
@@ -190,7 +184,11 @@ FORGED = {
         lambda f: f.with_columns(pl.lit(9990000018).cast(pl.Int64).alias("possible_sessions")),
         "possible_sessions",
     ),
-    "a row twice": (PAYLOAD, lambda f: f.with_columns(row_number=pl.lit(1).cast(pl.Int64)), "repeat"),
+    "a row twice": (
+        PAYLOAD,
+        lambda f: f.with_columns(row_number=pl.lit(1).cast(pl.Int64)),
+        "repeat",
+    ),
     "a person of no row": (
         "person_record",
         lambda f: f.with_columns(record_key=pl.int_range(1, pl.len() + 1)),
@@ -287,18 +285,25 @@ def test_withdrawn_and_erased_like_any_other(tmp_path: Path, made: Path) -> None
 
 def test_an_encoded_version_supersedes_a_clear_one(tmp_path: Path) -> None:
     here = centre(tmp_path / "home")
-    folder, _ = planted(tmp_path / "clear")
-    first = here.take(folder)
-    newer = encode(folder, CENSUS, keys_of(), POSTCODES, tmp_path / "out", version="2")
-    second = here.take(newer.folder)
+    folder, _ = planted(tmp_path / "clear", "ssda903")
+    mine = keys_of("ssda903"), POSTCODES, tmp_path / "out"
+    newer = encode(folder, CONTRACTS, *mine, version="2")
+    # Encoding again gives the same content, and never overwrites.
+    ids = {
+        identify(made.folder, None, CONTRACTS).delivery_id
+        for made in (newer, encode(folder, CONTRACTS, *mine, version="3"))
+    }
+    assert len(ids) == 1
+    with pytest.raises(LinkedCypError, match="is there already"):
+        encode(folder, CONTRACTS, *mine, version="2")
+    first, second = here.take(folder), here.take(newer.folder)
     assert (first.status, second.status) == ("accepted", "accepted")
     with here.open() as con:
         assert deliveries.current_deliveries(con) == [second.delivery_id]
         assert deliveries.outcome(con, first.delivery_id).status == "superseded"
-        columns = "* EXCLUDE (delivery_id)"
         rows = [
             con.execute(
-                f"SELECT {columns} FROM warehouse.pseudonymised.{PAYLOAD}"
+                "SELECT * EXCLUDE (delivery_id) FROM warehouse.pseudonymised.ssda903__episodes"
                 " WHERE delivery_id = ? ORDER BY ALL",
                 [outcome.delivery_id],
             ).fetchall()
@@ -314,5 +319,5 @@ def test_the_return_that_the_centre_would_refuse_is_not_encoded(tmp_path: Path) 
     with pytest.raises(LinkedCypError, match="the centre would refuse"):
         encoded(folder, tmp_path / "out")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    with pytest.raises(LinkedCypError, match="is for ssda903"):
-        encode(folder, CENSUS, keys_of("ssda903"), POSTCODES, tmp_path / "out")
+    with pytest.raises(LinkedCypError, match="of which there is no contract"):
+        encode(folder, {}, keys_of("ssda903"), POSTCODES, tmp_path / "out")
