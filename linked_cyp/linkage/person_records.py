@@ -264,16 +264,16 @@ def _compose_names(
     out["surname_swapped"] = encoder.compose(
         "surname_birth_date", surname["name"], out["birth_date_swapped"]
     )
-    for field, tokens, purpose, parts in (
+    for field, texts, shared, parts in (
         ("forename", forename, "forename_form", ("form_1", "form_2", "second")),
         ("surname", surname, "surname_part", ("part_1", "part_2")),
     ):
         for part in parts:
             column = f"{field}_{part}"
-            salted = encoder.salted(purpose, tokens[part], birth_date)
+            salted = encoder.salted(shared, texts[part], birth_date)
             # That a name has no second form or part narrows it down, so nothing is missing: the
             # record's own token agrees with no other record's.
-            own = encoder.compose(f"no_{column}", rows["record_key"].to_numpy(), tokens["name"])
+            own = encoder.compose(f"no_{column}", rows["record_key"].to_numpy(), texts["name"])
             out[column] = np.where(salted == MISSING, own, salted)
     first = np.minimum(forename["name"], surname["name"])
     second = np.maximum(forename["name"], surname["name"])
