@@ -154,27 +154,31 @@ def level_number(comparison: str, label: str, hardened: bool = True) -> int:
 
 
 # Each rule names the columns that must agree. Together they must find every pair that could be
-# linked; each survives an error that breaks the others.
+# linked; each survives an error that breaks the others. In brackets: candidate pairs per 1,000
+# records, and true pairs that no other rule found, of 50,614 (realistic population of 24,000
+# children, former values included); linkage.main.blocking has the counts of the data at hand.
 BLOCKING_RULES: dict[str, tuple[str, ...]] = {
-    # Everything else may be wrong or missing: hospital records have no names.
+    # Everything else may be wrong or missing: hospital records have no names. [290; 2,679]
     "nhs_number": ("l.nhs = r.nhs",),
-    # The same between education and social care.
+    # The same between education and social care. [40; 4]
     "upn": ("l.upn = r.upn",),
-    # One authority's returns about one child, whatever else changed.
+    # One authority's returns about one child, whatever else changed. [none there]
     "la_child": ("l.la_child = r.la_child",),
-    # Moved house, no identifier, misspelt or misheard surname, any first name.
+    # Moved house, no identifier, misspelt or misheard surname, any first name. [402; 38]
     "birth_date_surname": ("l.surname_sound_birth_date = r.surname_sound_birth_date",),
-    # Moved house and changed surname (adoption of a step-parent's name, marriage of parents).
+    # Moved house and changed surname (a step-parent's name, marriage of parents). [391; 61]
     "birth_date_forename": ("l.forename_sound_birth_date = r.forename_sound_birth_date",),
-    # No names at all, or both wrong.
+    # No names at all, or both wrong. [918; 9,979]
     "birth_date_sector": ("l.birth_date = r.birth_date", "l.postcode_sector = r.postcode_sector"),
-    # Day or month of birth mistyped, moved house.
+    # Day or month of birth mistyped, moved house. [379; 13]
     "names_birth_year": ("l.names_birth_year = r.names_birth_year",),
     # Birth date wrong or missing, surname changed.
+    # [346; 0: a birth date is never missing there]
     "postcode_forename": ("l.forename_sound_postcode = r.forename_sound_postcode",),
-    # Day and month of birth swapped.
+    # Day and month of birth swapped. [2; 1]
     "swapped_birth_date": ("l.surname_swapped = r.surname_birth_date",),
     # Birth date wholly wrong or missing, moved round the corner.
+    # [325; 0: the same]
     "names_sector": ("l.names = r.names", "l.postcode_sector = r.postcode_sector"),
 }
 

@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
+import sqlglot
 
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
@@ -186,6 +187,35 @@ def test_every_blocking_rule_has_a_case_above():
         "names_sector",
     }
     assert set(model.BLOCKING_RULES) == tested
+
+
+@pytest.mark.parametrize("hardened", [True, False])
+def test_every_condition_means_the_same_in_duckdb_and_spark(hardened):
+    rules = [model.rule_sql(name) for name in model.BLOCKING_RULES]
+    levels = [
+        sql
+        for conditions in model.comparison_levels(hardened).values()
+        for sql in conditions.values()
+        if sql != "ELSE"
+    ]
+    for sql in (*levels, *rules, *model.TRAINING_BLOCKS.values(), model.PRIOR_NAMES):
+        spark, duck = (sqlglot.parse_one(sql, dialect=dialect) for dialect in ("spark", "duckdb"))
+        # Nothing needs translating: no quoted names, no function of one engine only.
+        assert duck.sql("spark") == spark.sql("spark") == duck.sql("duckdb")
+        assert '"' not in sql
+        functions = {f.name for f in duck.find_all(sqlglot.exp.Anonymous)}
+        assert functions <= {"bit_count"}  # both have it; sqlglot does not know it
+
+
+@pytest.mark.parametrize("hardened", [True, False])
+def test_agreement_counts_for_and_disagreement_against(hardened):
+    """In the fall-back parameters, which training starts from and falls back on."""
+    for name, levels in model.comparison_levels(hardened).items():
+        given = [
+            parameters().levels[name][x] for x in levels if x not in (model.NULL_LEVEL, "twin")
+        ]
+        assert given[0].m > given[0].u
+        assert given[-1].m < given[-1].u
 
 
 def test_parameters_cover_the_model_and_add_up():
