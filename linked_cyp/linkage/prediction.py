@@ -88,10 +88,11 @@ def predict(
             changes = incremental.Changes(_records(con), _records(con), 0, is_full=True)
         scored = changes.records if changes.is_full else changes.changed
         candidates = sum(count.pairs for count in used)
+        share = scored / max(changes.records, 1)
         parts = chunks or parts_for(
             _free_memory(con),
-            records=counts[0].rows * scored // max(changes.records, 1),
-            pairs=candidates,
+            records=round(share * counts[0].rows),
+            pairs=round(min(1, 2 * share) * candidates),  # a pair has two chances to be new
             given=chosen,
         )
         plan = _Plan(parts, changes.is_full)
