@@ -64,9 +64,10 @@ def write_person_records(
         if others:
             others.add_records(con, "encoded")
         con.execute(
-            "CREATE OR REPLACE TABLE linkage.main.person_record AS SELECT row_number() OVER"
-            f" (ORDER BY source, record_key, alternative)::BIGINT AS record_id, {_ENCODED}"
-            " FROM encoded ORDER BY record_id"
+            # Numbered as they come out of the sort: a window with an order would sort again.
+            "CREATE OR REPLACE TABLE linkage.main.person_record AS SELECT row_number() OVER ()"
+            f"::BIGINT AS record_id, * FROM (SELECT {_ENCODED} FROM encoded"
+            " ORDER BY source, record_key, alternative)"
         )
         con.execute("DROP TABLE encoded")
         _replace(con, "source", SOURCE_DDL, sources)

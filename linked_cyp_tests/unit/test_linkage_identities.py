@@ -199,6 +199,11 @@ def test_one_source_person_per_key_and_supplier(store):
     }
 
 
+def test_rows_are_numbered_by_source_person_and_alternative(store):
+    rows = store[2]["person_record"].sort("source", "record_key", "alternative")
+    assert rows["record_id"].to_list() == list(range(1, rows.height + 1))
+
+
 def test_former_names_places_and_numbers_are_alternatives(store):
     _, keyed, tables, _ = store
     rows = tables["person_record"].filter(pl.col("record_key") == keyed["pds_demographics", ADA])
