@@ -23,16 +23,17 @@ from linked_cyp.keys import Keys
 from linked_cyp.linkage import link
 from linked_cyp.linkage.evaluate import Quality, pairwise
 
-FEBRL = {
-    "record_id": "rec_id",
-    "forename": "given_name",
-    "surname": "surname",
-    "birth_date": "date_of_birth",
-    "postcode": "postcode",
-}
+Columns = list[tuple[str, str]]  # our role, their column
+FEBRL: Columns = [
+    ("record_id", "rec_id"),
+    ("forename", "given_name"),
+    ("surname", "surname"),
+    ("birth_date", "date_of_birth"),
+    ("postcode", "postcode"),
+]
 
 
-def read(paths: list[Path], columns: dict[str, str], truth: str | None) -> pl.DataFrame:
+def read(paths: list[Path], columns: Columns, truth: str | None) -> pl.DataFrame:
     """The files below one another, each a source, with our names of columns and ``truth``.
 
     Columns that a file lacks are null in it. Everything is text.
@@ -44,7 +45,7 @@ def read(paths: list[Path], columns: dict[str, str], truth: str | None) -> pl.Da
         else:
             frame = pl.read_csv(path, infer_schema=False)
         frame = frame.rename({c: c.strip() for c in frame.columns})
-        wanted = {ours: theirs for ours, theirs in columns.items() if theirs in frame.columns}
+        wanted = {ours: theirs for ours, theirs in columns if theirs in frame.columns}
         named = frame.select(
             *(
                 pl.col(theirs).cast(pl.String).str.strip_chars().alias(ours)
@@ -133,7 +134,7 @@ def main() -> None:
     if given.data == "febrl":
         sets = febrl(given.folder)
     else:
-        columns = dict(pair.split("=", 1) for pair in given.column)
+        columns = [tuple(pair.split("=", 1)) for pair in given.column]
         records = read(given.files, columns, given.truth)
         sets = {given.files[0].stem: (records, not given.one_record_each)}
     results = []

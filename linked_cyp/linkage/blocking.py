@@ -24,6 +24,7 @@ BLOCKING_DDL = """
     model_id BIGINT, rule VARCHAR, pairs BIGINT, is_used BOOLEAN, rows BIGINT,
     oversize_groups BIGINT, oversize_pairs BIGINT
 """
+CHEAP = 1.0  # candidates per record of a rule that is used only where it is cheap
 _EQUALITY = re.compile(r"l\.(\w+) = r\.(\w+)")
 
 
@@ -66,15 +67,18 @@ def count_candidates(con: duckdb.DuckDBPyConnection, given: Parameters) -> list[
             f" FROM ({groups})",
             {"limit": limit},
         ).fetchall()[0]
+        # Between different columns each pair was met from both sides.
+        share = 1 if _is_symmetric(rule) else 2
+        is_used = pairs // share <= given.most_pairs_per_record * rows
+        if rule in model.CHEAP_ONLY and (pairs + left_out_pairs) // share > CHEAP * rows:
+            # Nothing is amiss: there are too many people for this rule.
+            pairs, left_out, left_out_pairs, is_used = pairs + left_out_pairs, 0, 0, False
         if left_out:
             con.execute(
                 f"CREATE OR REPLACE TEMP TABLE {_oversize(rule)} AS"
                 f" SELECT * EXCLUDE (pairs) FROM ({groups}) WHERE pairs > $limit",
                 {"limit": limit},
             )
-        # Between different columns each pair was met from both sides.
-        share = 1 if _is_symmetric(rule) else 2
-        is_used = pairs // share <= given.most_pairs_per_record * rows
         counts.append(
             RuleCount(rule, pairs // share, is_used, rows, left_out, left_out_pairs // share)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from linked_cyp.expectations.rules import Rule, between, in_set, not_null, unique, zero_rows
 from linked_cyp.linkage.bridge import TIERS
 from linked_cyp.linkage.edges import twin_sql
+from linked_cyp.linkage.model import CHEAP_ONLY
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import TOKENS
 from linked_cyp.linkage.registry import EVENTS
@@ -74,7 +75,7 @@ def pairs_rules() -> list[Rule]:
         ),
         zero_rows(
             "blocking__rules_used",
-            "SELECT 1 FROM {schema}.blocking WHERE NOT is_used",
+            f"SELECT 1 FROM {{schema}}.blocking WHERE NOT is_used AND rule NOT IN {CHEAP_ONLY}",
             "No blocking rule finds so many candidates that it was left out.",
             "warn",
         ),

@@ -5,8 +5,8 @@ columns (``former_surname_1``, ``former_surname_2``). What cannot be read become
 
 Three things are decided for a whole column, because outside data are not always British:
 
-* dates with slashes or hyphens are day first, unless that makes more of them impossible than month
-  first;
+* dates that do not begin with the year are day first, unless that makes more of them impossible
+  than month first;
 * numbers (NHS, UPN) of which most fail their check digit are some other number: kept as they are;
 * postcodes of which most are not British (Australian, American) are codes of places: kept as they
   are, and compared as a whole.
@@ -33,8 +33,8 @@ ROLES = {
     "preferred_forename": Role("forename", CONTRACT_ROLES["forename"].rule, 1),
     "former_postcode": Role("postcode", CONTRACT_ROLES["postcode"].rule, 1),
 }
-_DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y")
-_MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y")
+_DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d%m%Y")
+_MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y", "%m%d%Y")
 _TEXTS = {**IDENTITY_SCHEMA, **OPTIONAL}
 
 
@@ -178,23 +178,31 @@ def _birth_date_rule(texts: pl.Series) -> Rule:
     def impossible(rule: Rule) -> float:
         return _share(texts, lambda values: rule(values).is_null())
 
-    day_first, month_first = _dates(_DAY_FIRST), _dates(_MONTH_FIRST)
-    chosen = month_first if impossible(month_first) < impossible(day_first) else day_first
-    return lambda values: identifiers.usable_birth_date(chosen(values)).dt.strftime("%Y-%m-%d")
+    day_first, month_first = _dates(*_DAY_FIRST), _dates(*_MONTH_FIRST)
+    orders = [day_first, month_first, _dates("%Y-%d-%m", "%Y%d%m")]
+    if impossible(month_first) < impossible(day_first):
+        orders[:2] = month_first, day_first
+
+    def rule(values: pl.Expr) -> pl.Expr:
+        # A month above twelve is a day: what one order cannot read, another may.
+        read = pl.coalesce(order(values) for order in orders)
+        return identifiers.usable_birth_date(read).dt.strftime("%Y-%m-%d")
+
+    return rule
 
 
-def _dates(formats: tuple[str, ...]) -> Rule:
+def _dates(*formats: str) -> Rule:
     """Dates from ISO texts (with or without a time), YYYYMMDD and some formats."""
 
     def rule(values: pl.Expr) -> pl.Expr:
         text = values.str.strip_chars()
-        first = text.str.slice(0, 10)
-        read = [first.str.to_date("%Y-%m-%d", strict=False)]
-        read += [
-            pl.when(text.str.contains("^[0-9]{8}$")).then(text.str.to_date("%Y%m%d", strict=False))
-        ]
-        read += [first.str.to_date(form, strict=False) for form in formats]
-        return pl.coalesce(read)
+        digits = pl.when(text.str.contains("^[0-9]{8}$")).then(text)
+        return pl.coalesce(
+            (text.str.slice(0, 10) if re.search("[-./]", form) else digits).str.to_date(
+                form, strict=False
+            )
+            for form in ("%Y-%m-%d", "%Y%m%d", *formats)
+        )
 
     return rule
 

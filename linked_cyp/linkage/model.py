@@ -180,7 +180,13 @@ BLOCKING_RULES: dict[str, tuple[str, ...]] = {
     # Birth date wholly wrong or missing, moved round the corner.
     # [325; 0: the same]
     "names_sector": ("l.names = r.names", "l.postcode_sector = r.postcode_sector"),
+    # Birth date wholly wrong or missing, moved far; for as long as namesakes are few.
+    "names": ("l.names = r.names",),
+    # Both names wrong or missing, moved; for as long as few people share a birth date.
+    "birth_date": ("l.birth_date = r.birth_date",),
 }
+# Rules that find too much among many people; used only where they are cheap (linkage/blocking.py).
+CHEAP_ONLY = ("names", "birth_date")
 
 # Pairs that are nearly all true, for the prior; and blocks for the sessions of expectation
 # maximisation, each of which learns the comparisons it does not itself use.

@@ -13,9 +13,10 @@ import pytest
 from linked_cyp.expectations.suite import run_rules
 from linked_cyp.keys import Keys
 from linked_cyp.linkage import model, predict, train
-from linked_cyp.linkage.blocking import ELIGIBLE, count_candidates
+from linked_cyp.linkage.blocking import CHEAP, ELIGIBLE, count_candidates
 from linked_cyp.linkage.checks import pairs_rules
 from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.model import CHEAP_ONLY
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.records import write_person_records
 from linked_cyp_tests.unit.linkage_population import NO_ALIASES, SOURCES, population
@@ -54,6 +55,10 @@ def joined(con: duckdb.DuckDBPyConnection, rule: str) -> list[tuple[int, int]]:
     ).fetchall()
 
 
+def used_rules(con: duckdb.DuckDBPyConnection) -> list[str]:
+    return [count.rule for count in count_candidates(con, parameters()) if count.is_used]
+
+
 def failed_checks(con: duckdb.DuckDBPyConnection) -> set[str]:
     outcomes = run_rules(con, "linkage.main.pairs", pairs_rules())
     return {outcome.name for outcome in outcomes if not outcome.passed}
@@ -66,7 +71,15 @@ def test_counts_are_those_of_the_joins(con):
         rule: len(joined(con, rule)) for rule in model.BLOCKING_RULES
     }
     assert sum(c.pairs > 0 for c in counts) >= 7
-    assert all(c.is_used and not c.oversize_groups for c in counts)
+    assert all(c.is_used and not c.oversize_groups for c in counts if c.rule not in CHEAP_ONLY)
+
+
+def test_some_rules_are_used_only_where_they_are_cheap(con):
+    counts = {c.rule: c for c in count_candidates(con, parameters())}
+    assert set(CHEAP_ONLY) <= set(counts)
+    for rule in CHEAP_ONLY:
+        assert counts[rule].is_used == (counts[rule].pairs <= CHEAP * counts[rule].rows)
+    assert {counts[rule].is_used for rule in CHEAP_ONLY} == {True, False}
     predict(con)
     assert failed_checks(con) == set()
 
@@ -74,7 +87,7 @@ def test_counts_are_those_of_the_joins(con):
 def test_the_first_rule_that_finds_a_pair_is_named(con):
     predict(con, given=replace(parameters(), lowest_weight=-100.0), use_state=False)
     first: dict[tuple[int, int], str] = {}
-    for rule in model.BLOCKING_RULES:
+    for rule in used_rules(con):
         for left, right in joined(con, rule):
             if left != right:
                 first.setdefault((min(left, right), max(left, right)), rule)
@@ -97,7 +110,7 @@ def test_a_group_too_large_is_not_paired_by_that_rule(con):
     kept = con.execute(EDGES).pl()
     others = {
         (min(pair), max(pair))
-        for rule in model.BLOCKING_RULES
+        for rule in used_rules(con)
         if rule != "postcode_forename"
         for pair in joined(con, rule)
         if pair[0] != pair[1]
@@ -109,7 +122,8 @@ def test_a_rule_that_explodes_is_not_used(con):
     few = replace(parameters(), most_pairs_per_record=1.5)
     predict(con, given=few)
     rows = dict(con.execute("SELECT rule, is_used FROM linkage.main.blocking").fetchall())
-    assert [rule for rule, used in rows.items() if not used] == ["postcode_forename"]
+    unused = {rule for rule, used in rows.items() if not used}
+    assert unused - set(CHEAP_ONLY) == {"postcode_forename"}
     assert failed_checks(con) == {"blocking__rules_used"}
     used = con.execute("SELECT DISTINCT rule FROM linkage.main.pairs").fetchall()
     assert ("postcode_forename",) not in used

@@ -162,6 +162,8 @@ def test_plain_encodings_compare_names_across_birth_dates():
         ("postcode_forename", {"birth_date": None, "surname": "X"}),
         ("swapped_birth_date", {"birth_date": dt.date(2012, 4, 3), "forename": "X"}),
         ("names_sector", {"birth_date": None, "postcode": "NW10 5ZZ"}),
+        ("names", {"birth_date": None, "postcode": "HA1 1AA"}),
+        ("birth_date", {"forename": "X", "surname": "Y", "postcode": "HA1 1AA"}),
     ],
 )
 def test_each_blocking_rule_survives_its_error(rule, change):
@@ -185,6 +187,7 @@ def test_every_blocking_rule_has_a_case_above():
         "birth_date_sector",
         "swapped_birth_date",
         "names_sector",
+        *model.CHEAP_ONLY,
     }
     assert set(model.BLOCKING_RULES) == tested
 

@@ -168,6 +168,8 @@ def test_a_weak_key_is_refused():
         ["04/03/2012", "30/12/2012"],
         ["4.3.2012", "30.12.2012"],
         ["03/04/2012", "12/30/2012"],  # there is no thirtieth month
+        ["03042012", "12302012"],
+        ["2012-03-04", "2012-30-12"],
         ["20120304", "20121230"],
         [20120304, 20121230],
         [20120304.0, 20121230.0],
@@ -181,7 +183,7 @@ def test_dates_as_they_come(written):
 
 
 def test_dates_that_cannot_be_are_null():
-    found = standardised({"birth_date": ["19151311", "1900-01-01", "31/02/2010", "", "soon"]})
+    found = standardised({"birth_date": ["19153113", "1900-01-01", "31/02/2010", "", "soon"]})
     assert found["birth_date"].null_count() == 5
 
 
