@@ -268,7 +268,7 @@ def test_withdrawn_deliveries_are_left_out(tmp_path):
 def test_nothing_accepted_gives_empty_tables(tmp_path):
     with opened(tmp_path) as (con, keys):
         counts = build_person_records(con, CONTRACTS, keys)
-        assert counts == {"sources": 0, "persons": 0, "rows": 0, "excluded": 0}
+        assert set(counts.values()) == {0}
 
 
 def test_exclusions_name_what_the_contracts_hold():
