@@ -17,7 +17,7 @@ import polars as pl
 
 from linked_cyp import identifiers, names
 from linked_cyp.contracts import Contract, Relationship, Table
-from linked_cyp.errors import value_free
+from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.identifiers import IDENTIFIERS, Rule
 from linked_cyp.keys import Keys
 from linked_cyp.linkage.encodings import Encoder
@@ -94,7 +94,8 @@ def build_person_records(
         hardened: see :mod:`linked_cyp.linkage.encodings`.
 
     Returns:
-        Counts: sources, persons (source persons), rows, excluded.
+        Counts: sources, persons (source persons), rows, excluded, and where suppliers encode, the
+        deliveries encoded by an earlier version of linked-cyp (to be encoded again).
 
     Raises:
         LinkedCypError: the stores do not hold what the ledger says, an exclusion cannot take
@@ -114,6 +115,8 @@ def build_person_records(
             others = encoded_persons(
                 con, sources.select("delivery_id", "source", "supplier", "place")
             )
+            if others and not hardened:
+                raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
             named = sources.select("source", "feed", "supplier", "supplier_name", "tells_apart")
             rows = write_person_records(
                 con,
@@ -130,12 +133,13 @@ def build_person_records(
     persons, excluded = con.execute(
         "SELECT count(*), count(exclusion) FROM linkage.main.person_record WHERE alternative = 0"
     ).fetchall()[0]
-    return {
+    counts = {
         "sources": sources["source"].n_unique(),
         "persons": persons,
         "rows": rows,
         "excluded": excluded,
     }
+    return counts | ({"encoded by an earlier version": others.outdated} if others else {})
 
 
 _FACT_DDL = """
