@@ -15,6 +15,8 @@ from linked_cyp import provenance
 from linked_cyp.contracts import load_contracts
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.expectations import CheckOutcome, run_rules
+from linked_cyp.linkage.attacks import write_attacks
+from linked_cyp.linkage.attacks.suite import SCHEMA as ATTACKS
 from linked_cyp.linkage.bridge import publish_bridge
 from linked_cyp.linkage.evaluate import pairwise
 from linked_cyp.linkage.model import comparison_levels, level_number
@@ -55,6 +57,7 @@ def reported(tmp_path_factory, people, contracts) -> SimpleNamespace:
     with run.open() as con:
         pseudonymise(con, people)
         decide(con)
+        attack(con)
     tell_truth(run.stores.settings.home / "truth", people)
     with pytest.MonkeyPatch.context() as patch:
         known = people.truth.join(
@@ -104,6 +107,16 @@ def decide(con: duckdb.DuckDBPyConnection) -> None:
         FROM (SELECT *, row_number() OVER (ORDER BY match_weight DESC, record_key_l) AS n
               FROM linkage.main.pairs) WHERE n <= 12"""
     )
+
+
+def attack(con: duckdb.DuckDBPyConnection) -> None:
+    """Results of two seeds, as the attack suite keeps them."""
+    results = {"attack": "rank", "encoding": "hardened", "field": "forename", "column": "names",
+               "known": 0, "attacked": 200, "baseline": 0.0625}  # fmt: skip
+    rows = [
+        results | {"seed": seed, "correct": n, "rate": n / 200} for seed, n in ((1, 20), (2, 30))
+    ]
+    write_attacks(con, pl.DataFrame(rows, schema=ATTACKS))
 
 
 def tell_truth(folder, people: Population) -> None:
@@ -196,7 +209,7 @@ def test_the_page_is_one_file(reported):
     assert not re.search(r"<script|<link|<iframe|@import|url\((?!#)| src=", reported.html)
     assert reported.html.count("<svg") >= 5
     assert reported.html.count("<caption>") == reported.html.count("<table>")
-    for found in ("GUILD", "not been run", "invented", "Match weights of the model"):
+    for found in ("GUILD", "12.50", "6.25", "invented", "Match weights of the model"):
         assert found in reported.html
 
 
@@ -241,7 +254,9 @@ def test_no_records_at_all_can_be_reported(tmp_path, people, contracts):
     with run.open() as con:
         outcomes = run_rules(con, quality.TABLE, rules.quality_rules())
     assert [o.name for o in outcomes if not o.passed] == []
-    assert "0 records" in (tmp_path / written.path).read_text(encoding="utf-8")
+    page = (tmp_path / written.path).read_text(encoding="utf-8")
+    assert "0 records" in page
+    assert "The attack suite has not been run" in page
 
 
 def test_nothing_to_report_on_is_said_without_values(tmp_path, contracts):

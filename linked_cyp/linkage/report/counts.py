@@ -250,15 +250,12 @@ def blocking(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 
 def attacks(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Results of the attack suite: attack, encoding, known, seeds, lowest, mean, highest, baseline.
+    """Results of the attack suite, as :func:`linked_cyp.linkage.attacks.summarise` gives them.
 
-    Empty where it has not been run. ``n`` is the number of records attacked.
+    Empty where it has not been run.
     """
-    columns = "attack, encoding, known"
     if not exists(con, "linkage.main.attack"):
-        return pl.DataFrame(schema=dict.fromkeys(columns.split(", "), pl.String))
-    return con.execute(
-        f"""SELECT {columns}, count(DISTINCT seed) AS seeds, min(rate) AS lowest,
-               avg(rate) AS mean, max(rate) AS highest, avg(baseline) AS baseline, max(n) AS n
-           FROM linkage.main.attack GROUP BY {columns} ORDER BY {columns}"""
-    ).pl()
+        return pl.DataFrame()
+    from linked_cyp.linkage.attacks import summarise
+
+    return summarise(con.execute("FROM linkage.main.attack").pl())
