@@ -90,7 +90,7 @@ def both(con: duckdb.DuckDBPyConnection) -> tuple[dict, list[pl.DataFrame], list
     return counts, some, [con.execute(query).pl() for query in (EDGES, PERSONS)]
 
 
-@settings(max_examples=6, deadline=None, phases=QUICK)
+@settings(max_examples=5, deadline=None, phases=QUICK)
 @given(
     arrived=st.sets(st.sampled_from(sorted(LATE))),
     withdrawn=st.sets(st.sampled_from(RECORDS), max_size=12),
@@ -135,12 +135,12 @@ def test_any_split_into_deliveries_equals_a_full_run(con, turn):
 
 
 def test_a_larger_delivery_equals_a_full_run():
-    people = population(2500, seed=4).identities
+    people = population(1500, seed=4).identities
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS linkage")
         late = pl.col("record_key") % 19 == 0
         write(con, people.filter(~late))
-        train(con)
+        train(con, given=replace(parameters(), fewest_pairs=10**9))  # nothing has to be learnt
         predict(con)
         write(con, people.filter(pl.col("record_key") % 23 > 0))
         counts, some, full = both(con)
