@@ -23,6 +23,7 @@ from linked_cyp.linkage import (
 from linked_cyp.linkage import checks as linkage_checks
 from linked_cyp.linkage.report import rules as report_rules
 from linked_cyp.linkage.retraining import retrain
+from linked_cyp.linkage.spark import Spark
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -173,7 +174,7 @@ def pairs() -> dg.AssetsDefinition:
             value_free("scoring candidate pairs"),
             stores.connect(linkage="rw") as connection,
         ):
-            counts = predict(connection)
+            counts = predict(connection, spark=Spark.chosen(stores.settings))
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(PAIRS),
                 metadata={**counts, **metadata.stored(connection, "linkage.main.pairs")},
