@@ -46,7 +46,9 @@ def _name_missing(field: str, hardened: bool) -> str:
     """
     not_by_date = _missing(f"{field}_birth_date")
     if hardened:
-        not_by_date = f"{not_by_date} OR {_differ('birth_date')} AND {_differ('postcode')}"
+        # By the date's parts: Splink learns no comparison in a block that shares a column with it.
+        same_date = f"{_equal('birth_year_month')} AND {_equal('birth_month_day')}"
+        not_by_date += f" OR NOT coalesce({same_date}, FALSE) AND {_differ('postcode')}"
     return (
         f"({not_by_date}) AND NOT coalesce({_equal(f'{field}_postcode')}, FALSE)"
         f" AND NOT coalesce({_equal('names')}, FALSE)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -109,6 +110,8 @@ def link(
                 households = has_relatives(con)
             chosen = parameters() if households else without_households(parameters())
             train(con, given=chosen)
+            if not households:
+                _pool_twins(con)
             predict(con, given=chosen, use_state=False)
             if not households:
                 _forget_twins(con)
@@ -170,6 +173,28 @@ def without_households(chosen: Parameters) -> Parameters:
     forename = chosen.levels["forename"] | {"twin": replace(chosen.levels["forename"]["differ"])}
     levels = chosen.levels | {"forename": forename}
     return replace(chosen, levels=levels)
+
+
+def _pool_twins(con: duckdb.DuckDBPyConnection) -> None:
+    """One weight for another forename, whether the surname agrees or not."""
+    number, text = con.execute(
+        "SELECT model_id, settings FROM linkage.main.model ORDER BY model_id DESC LIMIT 1"
+    ).fetchall()[0]
+    settings = json.loads(text)
+    (forename,) = (c for c in settings["comparisons"] if c["output_column_name"] == "forename")
+    levels = [
+        level
+        for level in forename["comparison_levels"]
+        if level["label_for_charts"] in ("twin", "differ")
+    ]
+    for kind in ("m_probability", "u_probability"):
+        together = min(sum(level[kind] for level in levels), 1.0)
+        for level in levels:
+            level[kind] = together
+    con.execute(
+        "UPDATE linkage.main.model SET settings = ? WHERE model_id = ?",
+        [json.dumps(settings), number],
+    )
 
 
 def _forget_twins(con: duckdb.DuckDBPyConnection) -> None:
