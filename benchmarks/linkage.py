@@ -11,7 +11,7 @@ the ratios, not at the seconds. Variants:
   connected components at 0.95).
 
     python -m benchmarks.linkage --sizes 100000 1000000 --out linkage.json
-    python -m benchmarks.linkage --table linkage.json
+    python -m benchmarks.linkage --table linkage.json --into docs/linkage_benchmarks.md
     python -m benchmarks.linkage --encode
 
 Sizes are records, 2.4 for each child. See docs/linkage_benchmarks.md.
@@ -43,6 +43,7 @@ from linked_cyp.stores import open_engine
 VARIANTS = ("clear", "clear_resolver", "plain", "hardened", "recipe")
 RECORDS_PER_CHILD = 2.4
 BATCH = 200_000
+MARKS = ("<!-- figures of benchmarks.linkage -->", "<!-- end of figures -->")
 
 
 def write_population(folder: Path, children: int, seed: int, harsh: bool) -> None:
@@ -178,6 +179,14 @@ def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
     return results
 
 
+def put_into(page: Path, figures: str) -> None:
+    """Replace what stands between the page's two marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    text = f"{before}{MARKS[0]}\n\n{figures}\n\n{MARKS[1]}{after}"
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[60_000], help="records")
@@ -188,6 +197,7 @@ def main() -> None:
     parser.add_argument("--harsh", action="store_true", help="addresses disagree twice as often")
     parser.add_argument("--out", type=Path, help="save the figures here (JSON)")
     parser.add_argument("--table", type=Path, help="print the tables of a saved run (Markdown)")
+    parser.add_argument("--into", type=Path, help="put the tables into this page instead")
     parser.add_argument("--encode", action="store_true", help="measure the encoding alone")
     parser.add_argument("--draw", nargs=2, metavar=("FOLDER", "CHILDREN"), help=argparse.SUPPRESS)
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
@@ -198,7 +208,11 @@ def main() -> None:
         variant, folder, chunks = given.run
         print(json.dumps(run(variant, Path(folder), int(chunks))))
     elif given.table:
-        print(table(json.loads(given.table.read_text(encoding="utf-8"))))
+        figures = table(json.loads(given.table.read_text(encoding="utf-8")))
+        if given.into:
+            put_into(given.into, figures)
+        else:
+            print(figures)
     elif given.encode:
         from benchmarks.linkage_encoding import measure
 

@@ -136,7 +136,7 @@ def main() -> None:
     else:
         columns = [tuple(pair.split("=", 1)) for pair in given.column]
         records = read(given.files, columns, given.truth)
-        sets = {given.files[0].stem: (records, not given.one_record_each)}
+        sets = {" + ".join(path.stem for path in given.files): (records, not given.one_record_each)}
     results = []
     print("| data | encoding | records | seconds | precision | recall | F1 |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
