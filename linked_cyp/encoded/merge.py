@@ -28,7 +28,10 @@ _ALONE = (
     ("upn", "is_upn_permanent"),
     ("la_child",),
     ("sex",),
-    ("birth_date", "birth_date_swapped", "birth_year_month", "birth_year_day", "birth_month_day"),
+    (
+        *("birth_date", "birth_date_swapped", "birth_year_month", "birth_year_day"),
+        *("birth_month_day", "birth_year", "birth_year_only"),
+    ),
     ("postcode", "postcode_sector", "postcode_district"),
 )
 _ABOUT_THE_ROW = ("record_key", "alternative", "exclusion", "is_named")
