@@ -10,6 +10,7 @@ rows at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
@@ -78,6 +79,59 @@ ROLES: Mapping[str, Role] = {
 }
 
 
+@dataclass(frozen=True)
+class Identities:
+    """The identities of one connection, for as long as :func:`read_identities` keeps them.
+
+    Attributes:
+        deliveries: accepted ones, oldest first, with the numbers of their source and supplier.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    deliveries: pl.DataFrame
+
+    @property
+    def sources(self) -> pl.DataFrame:
+        """``source``, ``feed``, ``supplier`` (numbers), ``supplier_name``, ``tells_apart``."""
+        columns = ("source", "feed", "supplier", "supplier_name", "tells_apart")
+        return self.deliveries.select(columns).unique()
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Standardised identities, up to :data:`BATCH` at once, each source person once.
+
+        Columns are those of ``IDENTITY_SCHEMA``, ``middle_names`` and ``ALTERNATIVES`` in
+        :mod:`linked_cyp.linkage.person_records`.
+        """
+        return _batches(self.con, self.sources)
+
+
+@contextmanager
+def read_identities(
+    con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract], keys: Keys
+) -> Iterator[Identities]:
+    """What the accepted deliveries say of each source person; gone when the block ends.
+
+    Wrap it with ``value_free``: what is raised inside may quote a value.
+
+    Args:
+        con: connection with ``identifiable``.
+        contracts: contracts by feed; their ``linkageRole`` columns are read.
+        keys: derivations of the master key.
+    """
+    deliveries = _sources(con, contracts)
+    check(exclusions(), contracts, _raw_columns(con))
+    try:
+        con.execute(_FACT_DDL)
+        for feed, contract in contracts.items():
+            _collect_feed(con, contract, keys, deliveries.filter(pl.col("feed") == feed))
+        _standardise(con)
+        _assemble(con)
+        yield Identities(con, deliveries)
+    finally:
+        for name in ("identity_fact", "identity_clean", "identity_distinct", "identity"):
+            con.execute(f"DROP TABLE IF EXISTS temp.{name}")
+
+
 def build_person_records(
     con: duckdb.DuckDBPyConnection,
     contracts: Mapping[str, Contract],
@@ -103,38 +157,29 @@ def build_person_records(
     """
     from linked_cyp.encoded.merge import encoded_persons  # which needs what is here
 
-    with value_free("reading identities from the accepted deliveries"):
-        sources = _sources(con, contracts)
-        check(exclusions(), contracts, _raw_columns(con))
-        try:
-            con.execute(_FACT_DDL)
-            for feed, contract in contracts.items():
-                _collect_feed(con, contract, keys, sources.filter(pl.col("feed") == feed))
-            _standardise(con)
-            _assemble(con)
-            others = encoded_persons(
-                con, sources.select("delivery_id", "source", "supplier", "place")
-            )
-            if others and not hardened:
-                raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
-            named = sources.select("source", "feed", "supplier", "supplier_name", "tells_apart")
-            rows = write_person_records(
-                con,
-                _batches(con, named.unique()),
-                named.drop("supplier_name").unique().sort("source"),
-                con.execute(_ALIASES).pl(),
-                Encoder(keys, hardened=hardened),
-                others,
-            )
-            spread(con, spreading_reasons())
-        finally:
-            for name in ("identity_fact", "identity_clean", "identity"):
-                con.execute(f"DROP TABLE IF EXISTS temp.{name}")
+    with (
+        value_free("reading identities from the accepted deliveries"),
+        read_identities(con, contracts, keys) as read,
+    ):
+        others = encoded_persons(
+            con, read.deliveries.select("delivery_id", "source", "supplier", "place")
+        )
+        if others and not hardened:
+            raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
+        rows = write_person_records(
+            con,
+            read.batches(),
+            read.sources.drop("supplier_name").unique().sort("source"),
+            con.execute(_ALIASES).pl(),
+            Encoder(keys, hardened=hardened),
+            others,
+        )
+        spread(con, spreading_reasons())
     persons, excluded = con.execute(
         "SELECT count(*), count(exclusion) FROM linkage.main.person_record WHERE alternative = 0"
     ).fetchall()[0]
     counts = {
-        "sources": sources["source"].n_unique(),
+        "sources": read.sources["source"].n_unique(),
         "persons": persons,
         "rows": rows,
         "excluded": excluded,
