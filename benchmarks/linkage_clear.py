@@ -20,6 +20,7 @@ import polars as pl
 
 from benchmarks.linkage_steps import Steps
 from linked_cyp.linkage import model, resolve
+from linked_cyp.linkage.blocking import CHEAP
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import (
     _DATE_TOKENS,
@@ -68,6 +69,7 @@ def clear(
     with steps("encode"):
         _clear_table(con, batches)
     settings = clear_settings()
+    settings["blocking_rules_to_generate_predictions"] = _rules(con)
     threshold: dict[str, float] = (
         {"threshold_match_weight": parameters().lowest_weight}
         if resolved
@@ -159,8 +161,6 @@ def clear_settings() -> dict[str, Any]:
             level["sql_condition"] = levels[name][label]
             if not (level.get("is_null_level") or parameters().levels[name][label].fixed):
                 level["fix_m_probability"] = level["fix_u_probability"] = False
-    for rule in settings["blocking_rules_to_generate_predictions"]:
-        rule["blocking_rule"] = clear_rule(rule["blocking_rule"])
     return settings
 
 
@@ -194,6 +194,23 @@ def clear_rule(rule: str) -> str:
         return " AND ".join(f"l.{a} = r.{b}" for a, b in zip(left, right, strict=True))
 
     return re.sub(r"\bl\.(\w+) = r\.(\w+)", spelt, rule)
+
+
+def _rules(con: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
+    """The blocking rules on texts, without those that are too dear for so many records."""
+    rules = []
+    for name in model.BLOCKING_RULES:
+        rule = clear_rule(model.rule_sql(name))
+        if name in model.CHEAP_ONLY:
+            columns = ", ".join(re.findall(r"\bl\.(\w+)", rule))
+            pairs, records = con.execute(
+                "SELECT sum(n * (n - 1) / 2), sum(n) FROM (SELECT count(*) AS n"
+                f" FROM memory.main.clear_record WHERE ({columns}) IS NOT NULL GROUP BY {columns})"
+            ).fetchall()[0]
+            if pairs > CHEAP * records:
+                continue
+        rules.append({"blocking_rule": rule, "sql_dialect": "duckdb"})
+    return rules
 
 
 def _train(splink: Any) -> None:
