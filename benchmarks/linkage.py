@@ -75,7 +75,9 @@ def write_population(folder: Path, children: int, seed: int, harsh: bool) -> Non
     frames = {
         "sources": people.sources,
         "aliases": people.aliases,
-        "truth": records.select("record_key", "child", "feed"),
+        "truth": records.select(
+            "record_key", "child", "feed", pl.col("forename").is_not_null().alias("is_named")
+        ),
         "people": groups.drop("forename"),
     }
     for name, frame in frames.items():

@@ -16,7 +16,7 @@ def quality(persons: pl.DataFrame, records: pl.DataFrame, people: pl.DataFrame) 
 
     Args:
         persons: ``record_key``, ``person`` as answered.
-        records: ``record_key``, ``child`` (the truth), ``feed``.
+        records: ``record_key``, ``child`` (the truth), ``feed``, ``is_named``.
         people: one row per child: ``household``, ``birth_date`` and :data:`GROUPS`.
     """
     answer = records.join(persons, on="record_key")
@@ -40,10 +40,12 @@ def _together(answer: pl.DataFrame, people: pl.DataFrame) -> dict[str, float]:
     """Shares of pairs of twins, and of other siblings, who are one person in the answer.
 
     A child is the person who has most of its records: a hospital's record that carries the other
-    twin's number is a wrong link, but does not make the twins one.
+    twin's number is a wrong link, but does not make the twins one. Children without any name
+    recorded are left out: under a twin's number nothing tells them from the twin.
     """
     of_child = (
-        answer.group_by("child", "person")
+        answer.filter(pl.col("is_named").any().over("child"))
+        .group_by("child", "person")
         .len()
         .sort("child", "len", "person", descending=[False, True, False])
         .group_by("child", maintain_order=True)
