@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.sql import transaction
 
 
 class Outcome(Protocol):
@@ -66,7 +67,7 @@ def record_checks(
     kinds = {c: pl.Boolean if c == "passed" else pl.String for c in columns}
     frame = pl.DataFrame(rows, schema=kinds, orient="row")
     now = datetime.now(UTC).replace(tzinfo=None)
-    with value_free("recording checks"):
+    with value_free("recording checks"), transaction(connection):
         connection.execute(
             f"""DELETE FROM {catalog}.provenance.check_result
                 WHERE list_contains($assets, asset)
@@ -83,19 +84,28 @@ def record_checks(
 
 
 def copy_checks(
-    connection: duckdb.DuckDBPyConnection, source: str, target: str, prefix: str = "raw/"
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    target: str,
+    prefix: str = "raw/",
+    but: Sequence[str] = (),
 ) -> None:
-    """Bring the verdicts on a zone's assets from one catalog to another, replacing them there."""
+    """Bring the verdicts on a zone's assets from one catalog to another, replacing them there.
+
+    Args:
+        but: assets of the zone that the target judges itself; their verdicts stay.
+    """
     ensure(connection, source)
     ensure(connection, target)
-    connection.execute(
-        f"DELETE FROM {target}.provenance.check_result WHERE starts_with(asset, ?)", [prefix]
-    )
-    connection.execute(
-        f"""INSERT INTO {target}.provenance.check_result
-            SELECT * FROM {source}.provenance.check_result WHERE starts_with(asset, ?)""",
-        [prefix],
-    )
+    chosen = "WHERE starts_with(asset, $prefix) AND NOT list_contains($but, asset)"
+    given = {"prefix": prefix, "but": list(but)}
+    with transaction(connection):
+        connection.execute(f"DELETE FROM {target}.provenance.check_result {chosen}", given)
+        connection.execute(
+            f"""INSERT INTO {target}.provenance.check_result
+                SELECT * FROM {source}.provenance.check_result {chosen}""",
+            given,
+        )
 
 
 def forget(connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str) -> None:

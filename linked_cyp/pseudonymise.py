@@ -8,8 +8,7 @@ are replaced in one transaction, and their number must equal the raw table's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 import duckdb
 import polars as pl
@@ -25,7 +24,7 @@ from linked_cyp.pseudonymisation_plan import (
     refuse_unsafe,
     target,
 )
-from linked_cyp.sql import literal, quoted
+from linked_cyp.sql import literal, quoted, transaction
 from linked_cyp.tokenise import raw, record_key_table
 
 __all__ = [
@@ -92,7 +91,7 @@ def pseudonymise_delivery(
             refuse_unsafe(table)
         if received.is_held(con, delivery_id):
             ensure_tables(con, [contract])
-            with _transaction(con):
+            with transaction(con):
                 return received.publish(con, contract, delivery_id)
         for table in tables:
             _refuse_unexpected(table, _raw_columns(con, table))
@@ -177,7 +176,7 @@ def sync_ledger(con: duckdb.DuckDBPyConnection) -> int:
     names = ", ".join(LEDGER)
     with value_free("copying the ledger to the warehouse"):
         ensure_tables(con, ())
-        with _transaction(con):
+        with transaction(con):
             con.execute("DELETE FROM warehouse.pseudonymised.delivery")
             con.execute(
                 f"INSERT INTO warehouse.pseudonymised.delivery ({names}) "
@@ -193,7 +192,7 @@ def remove_delivery(con: duckdb.DuckDBPyConnection, delivery_id: str) -> dict[st
 
     The bytes stay in the file until :meth:`linked_cyp.stores.Stores.rebuild`.
     """
-    with value_free("removing a delivery from the warehouse"), _transaction(con):
+    with value_free("removing a delivery from the warehouse"), transaction(con):
         return _remove(con, "SELECT ?", delivery_id)
 
 
@@ -223,7 +222,7 @@ def _write(
     look_ups: LookUps,
 ) -> dict[str, int]:
     written = dict.fromkeys(contract.tables, 0)
-    with _transaction(con):
+    with transaction(con):
         for table in contract.tables.values():
             con.execute(f"DELETE FROM {target(table)} WHERE delivery_id = ?", [delivery_id])
         for table in tables:
@@ -271,7 +270,7 @@ def _ensure_table(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     found = _columns_of(con, "warehouse", "pseudonymised", table.table_name)
     if found == wanted:
         return
-    with _transaction(con):
+    with transaction(con):
         if not found:
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted.items())
             con.execute(f"CREATE TABLE {target(table)} ({columns})")
@@ -294,14 +293,3 @@ def _ensure_table(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 def _count(con: duckdb.DuckDBPyConnection, sql: str, parameters: Iterable[str] = ()) -> int:
     return con.execute(sql, list(parameters)).fetchall()[0][0]
-
-
-@contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    con.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")

@@ -1,6 +1,11 @@
-"""Quoting for generated SQL."""
+"""Quoting for generated SQL, and transactions."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
 
 
 def quoted(name: str) -> str:
@@ -11,3 +16,15 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """One string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that is written to one store inside, or nothing (DuckDB: one store per transaction)."""
+    con.execute("BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")

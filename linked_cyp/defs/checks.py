@@ -8,6 +8,7 @@ import dagster as dg
 import duckdb
 
 from linked_cyp import provenance
+from linked_cyp.dfe_rules.checks import PublishedRule
 from linked_cyp.expectations import CheckOutcome, Rule, run_rules
 
 
@@ -25,6 +26,23 @@ def checked(
     yield from results(key, outcomes)
 
 
+def owed(
+    connection: duckdb.DuckDBPyConnection,
+    key: Sequence[str],
+    relation: str,
+    rules: Sequence[Rule],
+    context: dg.AssetExecutionContext,
+) -> None:
+    """Record every rule as not held, before the relation is made anew.
+
+    A step that fails or is killed before :func:`checked` leaves no earlier verdict standing for
+    rows that nobody has looked at.
+    """
+    outcomes = [CheckOutcome(rule.name, False, rule.severity, rule.description) for rule in rules]
+    catalog = relation.split(".", 1)[0]
+    provenance.record_checks(connection, catalog, {tuple(key): outcomes}, run_id=context.run.run_id)
+
+
 def results(key: Sequence[str], outcomes: Iterable[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
     """Outcomes as Dagster shows them: names, verdicts and counts."""
     for outcome in outcomes:
@@ -37,7 +55,7 @@ def results(key: Sequence[str], outcomes: Iterable[CheckOutcome]) -> Iterator[dg
         )
 
 
-def specs(key: Sequence[str], rules: Iterable[Rule]) -> list[dg.AssetCheckSpec]:
+def specs(key: Sequence[str], rules: Iterable[Rule | PublishedRule]) -> list[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(rule.name, asset=dg.AssetKey(list(key)), description=rule.description)
         for rule in rules

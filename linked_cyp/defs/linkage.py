@@ -116,6 +116,7 @@ def person_record(
             value_free("building person records"),
             stores.connect(identifiable="ro", linkage="rw") as connection,
         ):
+            _owed(connection, PERSON_RECORD, context)
             counts = build_person_records(connection, contracts, stores.keys())
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(PERSON_RECORD),
@@ -141,6 +142,7 @@ def model() -> dg.AssetsDefinition:
             value_free("training the linkage model"),
             stores.connect(linkage="rw") as connection,
         ):
+            _owed(connection, MODEL, context)
             current = train(connection)
             changes: dict[str, float] = {}
             if config.retrain and not current.is_new:
@@ -174,6 +176,7 @@ def pairs() -> dg.AssetsDefinition:
             value_free("scoring candidate pairs"),
             stores.connect(linkage="rw") as connection,
         ):
+            _owed(connection, PAIRS, context)
             counts = predict(connection, spark=Spark.chosen(stores.settings))
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(PAIRS),
@@ -198,6 +201,7 @@ def person() -> dg.AssetsDefinition:
             value_free("resolving pairs to persons"),
             stores.connect(linkage="rw") as connection,
         ):
+            _owed(connection, PERSON, context)
             counts = resolve(connection)
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(PERSON),
@@ -221,6 +225,7 @@ def registry() -> dg.AssetsDefinition:
             value_free("updating the registry of persons"),
             stores.connect(linkage="rw") as connection,
         ):
+            _owed(connection, REGISTRY, context)
             events = update_registry(connection)
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(REGISTRY),
@@ -246,18 +251,24 @@ def bridge() -> dg.AssetsDefinition:
             stores.connect(linkage="rw", warehouse="rw") as connection,
         ):
             refuse_failed(provenance.failed(connection, "linkage"))
-            counts = publish_bridge(connection)
-            provenance.copy_checks(connection, "linkage", "warehouse", "linkage/")
+            # From here on nothing is released until this bridge was checked and reported on.
             report_rules.owe(connection, run_id=context.run.run_id)
+            relation = "warehouse.linkage.bridge"
+            checks.owed(connection, BRIDGE, relation, RULES["bridge"](), context)
+            counts = publish_bridge(connection)
+            own = ["/".join(key) for key in (BRIDGE, report_rules.KEY)]
+            provenance.copy_checks(connection, "linkage", "warehouse", "linkage/", but=own)
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(BRIDGE),
-                metadata={**counts, **metadata.stored(connection, "warehouse.linkage.bridge")},
+                metadata={**counts, **metadata.stored(connection, relation)},
             )
-            yield from checks.checked(
-                connection, BRIDGE, "warehouse.linkage.bridge", RULES["bridge"](), context
-            )
+            yield from checks.checked(connection, BRIDGE, relation, RULES["bridge"](), context)
 
     return published
+
+
+def _owed(connection: Any, key: Sequence[str], context: dg.AssetExecutionContext) -> None:
+    checks.owed(connection, key, f"linkage.main.{key[-1]}", RULES[key[-1]](), context)
 
 
 def _checked(

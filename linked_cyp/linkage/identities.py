@@ -31,7 +31,7 @@ from linked_cyp.linkage.exclusions import (
 )
 from linked_cyp.linkage.person_records import ALTERNATIVES
 from linked_cyp.linkage.records import write_person_records
-from linked_cyp.sql import quoted
+from linked_cyp.sql import quoted, transaction
 from linked_cyp.tokenise import raw, record_key_table
 
 BATCH = 200_000  # source persons encoded at once
@@ -139,7 +139,7 @@ def build_person_records(
     *,
     hardened: bool = True,
 ) -> dict[str, int]:
-    """Rebuild ``linkage.main.person_record`` from the accepted deliveries.
+    """Rebuild ``linkage.main.person_record`` from the accepted deliveries, in one transaction.
 
     Args:
         con: connection with ``identifiable`` (read) and ``linkage`` (write).
@@ -166,15 +166,16 @@ def build_person_records(
         )
         if others and not hardened:
             raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
-        rows = write_person_records(
-            con,
-            read.batches(),
-            read.sources.drop("supplier_name").unique().sort("source"),
-            con.execute(_ALIASES).pl(),
-            Encoder(keys, hardened=hardened),
-            others,
-        )
-        spread(con, spreading_reasons())
+        with transaction(con):  # no record is there before those of adopted children are marked
+            rows = write_person_records(
+                con,
+                read.batches(),
+                read.sources.drop("supplier_name").unique().sort("source"),
+                con.execute(_ALIASES).pl(),
+                Encoder(keys, hardened=hardened),
+                others,
+            )
+            spread(con, spreading_reasons())
     persons, excluded = con.execute(
         "SELECT count(*), count(exclusion) FROM linkage.main.person_record WHERE alternative = 0"
     ).fetchall()[0]

@@ -33,6 +33,7 @@ from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.review.decisions import newest_decisions
 from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
+from linked_cyp.sql import transaction
 
 __all__ = ["REASONS", "Resolution", "connected_components", "resolve", "resolve_pairs"]
 DECIDED = "decided"  # edge class of what a reviewer called the same person
@@ -151,15 +152,16 @@ def _write(con: duckdb.DuckDBPyConnection, keys: np.ndarray, result: Resolution)
         "edge_class",
         "reason",
     )
-    for name, frame, order in (
-        ("person", person, "record_key"),
-        ("refused", refused, "match_weight DESC, record_key_l, record_key_r"),
-    ):
-        con.register("resolved", frame.to_arrow())
-        con.execute(
-            f"CREATE OR REPLACE TABLE linkage.main.{name} AS FROM resolved ORDER BY {order}"
-        )
-        con.unregister("resolved")
+    with transaction(con):
+        for name, frame, order in (
+            ("person", person, "record_key"),
+            ("refused", refused, "match_weight DESC, record_key_l, record_key_r"),
+        ):
+            con.register("resolved", frame.to_arrow())
+            con.execute(
+                f"CREATE OR REPLACE TABLE linkage.main.{name} AS FROM resolved ORDER BY {order}"
+            )
+            con.unregister("resolved")
 
 
 _NO_DECISIONS = pl.DataFrame(

@@ -57,7 +57,8 @@ def linker(
 @contextmanager
 def _quiet() -> Iterator[None]:
     log = logging.getLogger("splink")
-    level, log.level = log.level, logging.CRITICAL + 1
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)  # the attribute alone leaves loggers below as they were
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
