@@ -39,12 +39,11 @@ def quality(persons: pl.DataFrame, records: pl.DataFrame, people: pl.DataFrame) 
 def _together(answer: pl.DataFrame, people: pl.DataFrame) -> dict[str, float]:
     """Shares of pairs of twins, and of other siblings, who are one person in the answer.
 
-    A child is the person who has most of its records: a hospital's record that carries the other
-    twin's number is a wrong link, but does not make the twins one. Children without any name
-    recorded are left out: under a twin's number nothing tells them from the twin.
+    A child is the person who has most of its records with a name: a hospital's record that carries
+    the other twin's number is a wrong link, but does not make the twins one.
     """
     of_child = (
-        answer.filter(pl.col("is_named").any().over("child"))
+        answer.filter("is_named")
         .group_by("child", "person")
         .len()
         .sort("child", "len", "person", descending=[False, True, False])
