@@ -8,7 +8,6 @@ import dagster as dg
 import duckdb
 
 from linked_cyp import provenance
-from linked_cyp.dfe_rules.checks import PublishedRule
 from linked_cyp.expectations import CheckOutcome, Rule, run_rules
 
 
@@ -55,7 +54,7 @@ def results(key: Sequence[str], outcomes: Iterable[CheckOutcome]) -> Iterator[dg
         )
 
 
-def specs(key: Sequence[str], rules: Iterable[Rule | PublishedRule]) -> list[dg.AssetCheckSpec]:
+def specs(key: Sequence[str], rules: Iterable[Rule]) -> list[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(rule.name, asset=dg.AssetKey(list(key)), description=rule.description)
         for rule in rules
