@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,11 @@ import duckdb
 
 from linked_cyp.contracts import Contract
 from linked_cyp.dbt_manifest import dbt_environment, dbt_program
+from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.support import empty_warehouse, insert_rows
+
+DBT = PROJECT_ROOT / "dbt_project"
+Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 def day(text: str) -> date:

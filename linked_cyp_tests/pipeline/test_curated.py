@@ -7,56 +7,15 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
-from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
 from linked_cyp import dbt_sources
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.settings import PROJECT_ROOT
-from linked_cyp_tests.pipeline.curated_world import World, day, dbt_build, make_world
-
-DBT = PROJECT_ROOT / "dbt_project"
-Ask = Callable[..., list[tuple[Any, ...]]]
-
-
-@pytest.fixture(scope="module")
-def contracts() -> dict[str, Contract]:
-    return load_contracts(PROJECT_ROOT / "data_contracts")
-
-
-@pytest.fixture(scope="module")
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture(scope="module")
-def built(
-    tmp_path_factory: pytest.TempPathFactory, contracts: dict[str, Contract], world: World
-) -> Iterator[Path]:
-    """A folder with the built ``warehouse.duckdb`` and dbt's ``target``."""
-    folder = tmp_path_factory.mktemp("curated")
-    world.write(folder / "warehouse.duckdb", contracts)
-    dbt_build(DBT, folder / "warehouse.duckdb", folder, "--exclude", "source:*")
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def ask(built: Path, world: World) -> Iterator[Ask]:
-    """Run SQL on the built warehouse; ``$child`` is the person id of the child named."""
-    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as con:
-
-        def run(sql: str, child: str | None = None) -> list[tuple[Any, ...]]:
-            parameters = {"child": world.persons[child]} if child else {}
-            return con.execute(sql, parameters).fetchall()
-
-        yield run
+from linked_cyp.contracts import Contract
+from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, day
 
 
 def test_best_known_sex_and_ethnicity(ask: Ask) -> None:
@@ -205,6 +164,8 @@ def test_status_on_31_march_in_exclusive_groups(ask: Ask) -> None:
         (2025, True, False, False, "CLA"),
     ]
     assert ask(sql, "Fay") == [], "closed by the newest return"
+    # Open in the return of 2024, and no longer returned after it.
+    assert ask(sql, "Lee") == [(2024, True, False, False, "CLA")]
 
 
 ABSENCE = """SELECT academic_year, possible_sessions, authorised_absence_sessions,

@@ -8,6 +8,10 @@ select
     cast({{ coarsen_in_birth_month('episode_end_date', 'birth_month') }} as date)
         as episode_end_date,
     end_basis,
+    repair_rule,
+    cast({{ coarsen_in_birth_month('delivered_end_date', 'birth_month') }} as date)
+        as delivered_end_date,
+    delivered_end_reason_code,
     new_episode_reason_code,
     episode_end_reason_code,
     legal_status_code,

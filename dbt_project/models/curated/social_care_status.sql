@@ -10,7 +10,7 @@ with looked_after as (
         and (
             episode.episode_end_date > returned.year_end
             or (
-                episode.episode_end_date is null
+                episode.end_basis in ('open', 'not_returned')
                 and returned.collection_year <= episode.last_return_year
             )
         )

@@ -1,4 +1,4 @@
--- Episodes numbered within the child and gathered into periods of care, with exact dates.
+-- Repaired episodes numbered within the child and gathered into periods of care, with exact dates.
 --
 -- A period of care is a chain of episodes in one local authority in which each starts on the day
 -- the one before ceased. A new period starts after any gap; when a child starts to be looked after
@@ -12,7 +12,7 @@ with stepped as (
         lag(episode_end_reason_code) over chain as previous_end_reason_code,
         lag(is_short_break) over chain as previous_is_short_break,
         row_number() over chain as step
-    from {{ ref('stg_ssda903__episode') }} as episode
+    from {{ ref('int_looked_after_episode_repaired') }} as episode
     inner join {{ ref('child') }} as child using (person_id)
     window chain as (partition by person_id, local_authority order by episode_start_date)
 ),

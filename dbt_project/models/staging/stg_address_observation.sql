@@ -46,7 +46,7 @@ observation as (
         date_trunc('month', episode_start_date) as to_month,
         false as is_current,
         home_lsoa21_code as lsoa21_code, home_lsoa11_code as lsoa11_code, home_la_code as la_code
-    from {{ ref('stg_ssda903__episode') }}
+    from {{ ref('int_looked_after_episode_repaired') }}
     where new_episode_reason_code = 'S'
 )
 

@@ -43,7 +43,10 @@ with counted as (
     union all
     select
         'looked_after_episode',
-        (select count(*) from {{ ref('looked_after_episode') }}),
+        (
+            (select count(*) from {{ ref('looked_after_episode') }})
+            + (select count(*) from {{ ref('looked_after_episode_removed') }})
+        ),
         (
             select count(*)
             from {{ ref('stg_ssda903__episode') }}

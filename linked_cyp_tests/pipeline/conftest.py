@@ -1,0 +1,55 @@
+"""One dbt build of the hand-worked cases, for every test of the curated and cohort tables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp_tests.pipeline import episode_world
+from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build, make_world
+
+
+@pytest.fixture(scope="session")
+def contracts() -> dict[str, Contract]:
+    return load_contracts(PROJECT_ROOT / "data_contracts")
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """Every hand-worked case, and the public sample of episodes where it is at hand."""
+    made = make_world()
+    episode_world.add_episode_cases(made)
+    if episode_world.SAMPLE.exists():
+        episode_world.add_sample(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def built(
+    tmp_path_factory: pytest.TempPathFactory, contracts: dict[str, Contract], world: World
+) -> Iterator[Path]:
+    """A folder with the built ``warehouse.duckdb`` and dbt's ``target``."""
+    folder = tmp_path_factory.mktemp("curated")
+    world.write(folder / "warehouse.duckdb", contracts)
+    dbt_build(DBT, folder / "warehouse.duckdb", folder, "--exclude", "source:*")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def ask(built: Path, world: World) -> Iterator[Ask]:
+    """Run SQL on the built warehouse; ``$child`` is the person id of the child named."""
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as con:
+
+        def run(sql: str, child: str | None = None) -> list[tuple[Any, ...]]:
+            parameters = {"child": world.persons[child]} if child else {}
+            return con.execute(sql, parameters).fetchall()
+
+        yield run
