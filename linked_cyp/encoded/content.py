@@ -20,7 +20,12 @@ from linked_cyp.encoded.statement import Refused, Statement
 from linked_cyp.expectations.rules import AREA_CODE
 from linked_cyp.linkage.encodings import BITS
 from linked_cyp.linkage.exclusions import exclusions
-from linked_cyp.linkage.person_records import COLUMNS, TOKENS
+from linked_cyp.linkage.person_records import (
+    ALTERNATIVES,
+    ALTERNATIVES_PER_FIELD,
+    COLUMNS,
+    TOKENS,
+)
 from linked_cyp.pseudonymisation_plan import ROW_COLUMNS, declared_only
 from linked_cyp.sql import literal, quoted
 
@@ -32,7 +37,7 @@ NOT_SENT = ("record_id", "source", "supplier")
 RECORD_COLUMNS = {name: kind for name, kind in COLUMNS.items() if name not in NOT_SENT}
 ALIAS_COLUMNS = {"identifier": "VARCHAR", "former": "BIGINT", "token": "BIGINT"}
 LARGEST_NUMBER = 10**9  # nine digits: fewer than an NHS, learner or telephone number has
-MOST_ALTERNATIVES = 1000
+MOST_ALTERNATIVES = len(ALTERNATIVES) * ALTERNATIVES_PER_FIELD
 
 
 def payload_columns(table: Table) -> dict[str, str]:
@@ -209,20 +214,23 @@ def _verify_persons(
     statement: Statement,
     files: Mapping[str, Path],
 ) -> None:
-    """Every person has a present record, and a row of the payload that it belongs to."""
+    """Every person has a present record and a row of the payload; the named are as many as told."""
     records = relation(files[f"{PERSON_RECORD}{SUFFIX}"])
     keyed = [t for n, t in contract.tables.items() if t.person_key and n in statement.tables]
     rows = " UNION ".join(
         f"SELECT record_key FROM {relation(files[f'{t.table_name}{SUFFIX}'])}" for t in keyed
     )
-    headless, strangers = con.execute(
+    headless, strangers, named = con.execute(
         f"SELECT (SELECT count(*) FROM (SELECT 1 FROM {records} GROUP BY record_key"
         " HAVING min(alternative) <> 0)),"
         f" (SELECT count(DISTINCT record_key) FROM {records} WHERE record_key NOT IN"
         f" (SELECT record_key FROM ({rows or 'SELECT NULL::BIGINT AS record_key'})"
-        " WHERE record_key IS NOT NULL))"
+        " WHERE record_key IS NOT NULL)),"
+        f" (SELECT count(*) FROM {records} WHERE alternative = 0 AND is_named)"
     ).fetchall()[0]
     if headless:
         raise Refused(f"{PERSON_RECORD}{SUFFIX}: {headless} persons have no present record")
     if strangers:
         raise Refused(f"{PERSON_RECORD}{SUFFIX}: {strangers} persons are in no row of the payload")
+    if named != statement.people:  # its shares of names would weigh more than its people
+        raise Refused(f"{PERSON_RECORD}{SUFFIX} does not hold the people its statement says")

@@ -19,6 +19,7 @@ import polars as pl
 
 from linked_cyp.encoded import received
 from linked_cyp.encoded.content import ALIAS, PERSON_RECORD, RECORD_COLUMNS
+from linked_cyp.errors import LinkedCypError
 from linked_cyp.linkage.records import NameAgreement
 
 EARLIER_STATES = 8  # kept of one person; more rows cost pairs and find almost nothing
@@ -54,6 +55,10 @@ class EncodedPersons:
 
         Needs ``identity_fact`` (:mod:`linked_cyp.linkage.identities`), which tells how recent the
         clear records are.
+
+        Raises:
+            LinkedCypError: a record key came from two sources. Each source has a key of its own
+                for them, so a delivery uses another's.
         """
         con.register("encoded_delivery", self.deliveries.to_arrow())
         try:
@@ -64,6 +69,7 @@ class EncodedPersons:
                 " FROM identity_fact WHERE record_key IN (SELECT record_key FROM arrived)"
                 " GROUP BY record_key) f USING (record_key)"
             )
+            _refuse_shared_keys(con)
             con.execute(f"DELETE FROM {table} WHERE record_key IN (SELECT record_key FROM arrived)")
             con.execute(
                 f"INSERT INTO {table} BY NAME SELECT * EXCLUDE (place) FROM arrived"
@@ -137,6 +143,17 @@ def _arrive(con: duckdb.DuckDBPyConnection) -> None:
         f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT {columns}, d.source, d.supplier, d.place"
         f" FROM {received.table(PERSON_RECORD)} r JOIN encoded_delivery d USING (delivery_id)"
     )
+
+
+def _refuse_shared_keys(con: duckdb.DuckDBPyConnection) -> None:
+    found = con.execute(
+        "SELECT DISTINCT delivery_id FROM arrived JOIN encoded_delivery USING (place)"
+        " WHERE record_key IN (SELECT record_key FROM arrived GROUP BY record_key"
+        " HAVING count(DISTINCT source) > 1) ORDER BY ALL"
+    ).fetchall()
+    if found:
+        names = ", ".join(delivery_id for (delivery_id,) in found)
+        raise LinkedCypError(f"record keys of another source are in an encoded delivery: {names}")
 
 
 def _blooms() -> Mapping[str, str]:

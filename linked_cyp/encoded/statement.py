@@ -22,7 +22,7 @@ from linked_cyp.expectations.suite import SAFE_METRICS, CheckOutcome
 from linked_cyp.keys import Keys
 from linked_cyp.landing import STATEMENT
 from linked_cyp.ledger import TableCounts
-from linked_cyp.linkage.model import comparison_levels
+from linked_cyp.linkage.model import NULL_LEVEL, comparison_levels
 
 FORMAT = "encoded"
 LARGEST = 1 << 22  # bytes of a statement
@@ -235,13 +235,15 @@ def _problem(contract: Contract, item: dict[str, Any]) -> Problem:
 
 
 def _agreement(held: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Shares of pairs by level: every level has one, none is nought, and together they are all."""
     levels = comparison_levels()
     found: dict[str, dict[str, float]] = {}
     for field, shares in held.items():
-        if field not in _NAMES or not set(shares) <= set(levels[field]):
+        if field not in _NAMES or set(shares) != set(levels[field]) - {NULL_LEVEL, "twin"}:
             raise Refused(f"{STATEMENT} holds an agreement of names that there is not")
         found[field] = {level: float(_number(share)) for level, share in shares.items()}
-        if any(not 0 <= share <= 1 for share in found[field].values()):
+        together = sum(found[field].values())
+        if min(found[field].values()) <= 0 or not math.isclose(together, 1, abs_tol=0.01):
             raise Refused(f"{STATEMENT} holds a share that is none")
     return found
 

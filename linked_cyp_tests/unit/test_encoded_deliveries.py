@@ -14,7 +14,7 @@ import pytest
 from linked_cyp import deliveries, erasure
 from linked_cyp.encoded import compatibility, received
 from linked_cyp.encoded.produce import encode
-from linked_cyp.encoded.statement import Problem
+from linked_cyp.encoded.statement import Problem, Statement
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
 from linked_cyp.landing import STATEMENT, identify
@@ -209,6 +209,11 @@ FORGED = {
         lambda f: f.with_columns((pl.col("alternative") + 1).cast(pl.Int16)),
         "no present record",
     ),
+    "a person of too many numbers": (
+        "person_record",
+        lambda f: pl.concat([f, f.head(1).with_columns(alternative=pl.lit(25, dtype=pl.Int16))]),
+        "alternative",
+    ),
     "an alias in words": (
         "identifier_alias",
         lambda f: pl.DataFrame({"identifier": [SECRET], "former": [1], "token": [2]}),
@@ -224,6 +229,11 @@ def test_who_holds_the_key_cannot_smuggle_values_in(here: Centre, sent: Path, na
     assert reason in refusal(here, sent)
 
 
+def shares_of(statement: Statement, **changed: float) -> dict[str, dict[str, float]]:
+    """What a statement says of surnames, some of it changed: how rare an agreement is."""
+    return {"surname": {**statement.name_agreement["surname"], **changed}}
+
+
 def test_a_statement_holds_nothing_but_a_statement(here: Centre, sent: Path) -> None:
     problem = Problem("pupil_on_roll", "row", None, "row__blank", 0, 1)
     for change in (
@@ -231,6 +241,10 @@ def test_a_statement_holds_nothing_but_a_statement(here: Centre, sent: Path) -> 
         lambda s: replace(s, problems=(*s.problems, replace(problem, column=SECRET.lower()))),
         lambda s: replace(s, name_agreement={"surname": {SECRET: 0.5}}),
         lambda s: replace(s, name_agreement={"surname": {"exact": 50.0}}),
+        lambda s: replace(s, name_agreement={"surname": {"exact": 0.5}}),
+        lambda s: replace(s, name_agreement=shares_of(s, exact=0.0)),
+        lambda s: replace(s, name_agreement=shares_of(s, exact=0.9)),
+        lambda s: replace(s, people=s.people + 10**12),
         lambda s: replace(s, checks={**s.checks, "pupil_on_roll": ()}),
     ):
         kept = (sent / STATEMENT).read_bytes()

@@ -10,6 +10,7 @@ import pytest
 
 from linked_cyp.encoded.content import RECORD_COLUMNS
 from linked_cyp.encoded.merge import EARLIER_STATES, EncodedPersons
+from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.person_records import ALTERNATIVES, COLUMNS, DDL, encode, expand
@@ -55,8 +56,13 @@ def content(frame: pl.DataFrame) -> tuple[tuple, set[tuple]]:
     return present[0], set(others)
 
 
-def merged(history: list[dict[str, Any]], clear: dict[int, dict[str, Any]]) -> pl.DataFrame:
-    """What becomes of encoded deliveries (oldest first, places 0, 10, ...) and clear ones."""
+def merged(
+    history: list[dict[str, Any]], clear: dict[int, dict[str, Any]], source: int = 1
+) -> pl.DataFrame:
+    """What becomes of encoded deliveries (oldest first, places 0, 10, ...) and clear ones.
+
+    The first encoded delivery is of ``source``, all others of source 1.
+    """
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS identifiable")
         con.execute("CREATE SCHEMA identifiable.encoded")
@@ -80,7 +86,7 @@ def merged(history: list[dict[str, Any]], clear: dict[int, dict[str, Any]]) -> p
         sources = pl.DataFrame(
             {
                 "delivery_id": [f"d{n}" for n in numbers],
-                "source": [1 for _ in numbers],
+                "source": [1 if n else source for n in numbers],
                 "supplier": [1 for _ in numbers],
                 "place": [10 * n for n in numbers],
             }
@@ -139,3 +145,11 @@ def test_old_states_are_limited_to_the_most_recent() -> None:
         kept[len(outward) - 1 - n] for n in range(EARLIER_STATES + 1)
     ]
     assert found["alternative"].is_unique().all()
+
+
+@pytest.mark.parametrize(("history", "clear"), [([ADA, ADA], {}), ([ADA], {-5: ADA})])
+def test_nobody_takes_over_record_keys_of_another_source(
+    history: list[dict[str, Any]], clear: dict[int, dict[str, Any]]
+) -> None:
+    with pytest.raises(LinkedCypError, match="record keys of another source .* d0"):
+        merged(history, clear, source=2)
