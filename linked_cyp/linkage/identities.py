@@ -359,16 +359,26 @@ def _assemble(con: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-# Numbers that a source says were replaced: the former one, and the record's present one.
+# Numbers that a source says were replaced: the former one, and the record's present one. Not when
+# the source still gives the former one to somebody else: then it was mixed up (a twin's, say), and
+# two children with two numbers would pass for one.
 _ALIASES = """
+    WITH held AS (
+        SELECT f.record_key, f.source, c.field, c.clean, max(f.seen // 1000000000) AS place
+        FROM identity_fact f JOIN identity_clean c USING (role, value)
+        JOIN identity i ON i.record_key = f.record_key
+        WHERE f.role IN ('upn', 'nhs_number') AND i.exclusion IS NULL GROUP BY ALL
+    )
     SELECT CASE f.role WHEN 'former_upn' THEN 'upn' ELSE 'nhs' END AS identifier,
            former.clean AS former,
            min(CASE f.role WHEN 'former_upn' THEN i.upn[1] ELSE i.nhs_number[1] END) AS present
     FROM identity_fact f
     JOIN identity_clean former USING (role, value)
     JOIN identity i ON i.record_key = f.record_key
+    LEFT JOIN held h ON h.source = f.source AND h.field = former.field AND h.clean = former.clean
+        AND h.record_key <> f.record_key AND h.place >= f.seen // 1000000000
     WHERE f.role IN ('former_upn', 'former_nhs_number') AND former.clean IS NOT NULL
-    GROUP BY ALL HAVING present IS NOT NULL
+    GROUP BY ALL HAVING present IS NOT NULL AND count(h.record_key) = 0
 """
 
 

@@ -294,3 +294,22 @@ def test_only_local_ids_tell_children_apart():
         "ssda903",
         "cin_census",
     }
+
+
+@pytest.mark.parametrize(("term_of_the_other", "aliases"), [("2025-spring", 0), ("2024-autumn", 1)])
+def test_a_number_somebody_else_still_has_was_not_replaced(tmp_path, term_of_the_other, aliases):
+    """A twin's UPN in the field of the former one; or the same child, as it was known before."""
+    born = {"surname": "ONEILL", "birth_date": date(2012, 3, 4)}
+    with opened(tmp_path) as (con, keys):
+        for delivery, pupil in (
+            (f"brent.{term_of_the_other}.aa", {"upn": FORMER_UPN, "forename": "Ben"}),
+            ("brent.2025-spring.aa", {"upn": UPN, "former_upn": FORMER_UPN, "forename": "Ada"}),
+        ):
+            put(con, delivery, "school_census", "pupil_on_roll", [born | pupil])
+            con.execute(
+                "UPDATE identifiable.raw.school_census__pupil_on_roll SET row_number = 2"
+                " WHERE forename = 'Ada'"
+            )
+        build_person_records(con, CONTRACTS, keys)
+        found = con.execute("SELECT count(*) FROM linkage.main.identifier_alias").fetchall()
+    assert found == [(aliases,)]
