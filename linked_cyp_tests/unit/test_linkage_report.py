@@ -15,15 +15,18 @@ from linked_cyp import provenance
 from linked_cyp.contracts import load_contracts
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.expectations import CheckOutcome, run_rules
-from linked_cyp.linkage.attacks import write_attacks
+from linked_cyp.linkage.attacks.store import Attacked, write_attacks
 from linked_cyp.linkage.attacks.suite import SCHEMA as ATTACKS
 from linked_cyp.linkage.bridge import publish_bridge
+from linked_cyp.linkage.edges import classed_pairs_sql, prior_weight
 from linked_cyp.linkage.evaluate import pairwise
+from linked_cyp.linkage.joining import REASONS
 from linked_cyp.linkage.model import comparison_levels, level_number
 from linked_cyp.linkage.report import counts, estimates, quality, rates, rules
 from linked_cyp.linkage.report.drift import stability
 from linked_cyp.linkage.report.groups import panel
 from linked_cyp.linkage.report.run import write_report
+from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.release.gate import gate
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp.stores import Stores
@@ -96,16 +99,18 @@ def pseudonymise(con: duckdb.DuckDBPyConnection, people: Population) -> None:
 
 def decide(con: duckdb.DuckDBPyConnection) -> None:
     """A reviewer called some pairs of the strongest linked by names the same, and one not."""
+    ensure_tables(con)
     con.execute(
-        """CREATE TABLE IF NOT EXISTS linkage.main.decision (decision_id BIGINT,
-            record_key_l BIGINT, record_key_r BIGINT, decision VARCHAR, reviewer VARCHAR,
-            note VARCHAR, decided TIMESTAMP, sheet_id VARCHAR, match_weight DOUBLE,
-            model_id BIGINT);
+        f"""CREATE TEMP TABLE drawn AS
+        SELECT *, row_number() OVER (ORDER BY match_weight DESC, record_key_l) AS n
+        FROM {classed_pairs_sql(prior_weight(con))} QUALIFY n <= 12;
+        INSERT INTO linkage.main.review_pair
+        SELECT 's', n, record_key_l, record_key_r, edge_class, NULL, edge_class, 12, 1, weight,
+            match_weight, model_id FROM drawn;
         INSERT INTO linkage.main.decision
         SELECT n, record_key_l, record_key_r, CASE WHEN n = 1 THEN 'different' ELSE 'same' END,
-            'r', '', TIMESTAMP '2025-02-01', 's', match_weight, model_id
-        FROM (SELECT *, row_number() OVER (ORDER BY match_weight DESC, record_key_l) AS n
-              FROM linkage.main.pairs) WHERE n <= 12"""
+            'r', '', TIMESTAMP '2025-02-01', 's', match_weight, model_id FROM drawn;
+        DROP TABLE drawn"""
     )
 
 
@@ -116,7 +121,8 @@ def attack(con: duckdb.DuckDBPyConnection) -> None:
     rows = [
         results | {"seed": seed, "correct": n, "rate": n / 200} for seed, n in ((1, 20), (2, 30))
     ]
-    write_attacks(con, pl.DataFrame(rows, schema=ATTACKS))
+    about = Attacked(1, DAY, 1, 223, 223, dt.datetime(2025, 2, 3))
+    write_attacks(con, pl.DataFrame(rows, schema=ATTACKS), about)
 
 
 def tell_truth(folder, people: Population) -> None:
@@ -209,7 +215,7 @@ def test_the_page_is_one_file(reported):
     assert not re.search(r"<script|<link|<iframe|@import|url\((?!#)| src=", reported.html)
     assert reported.html.count("<svg") >= 5
     assert reported.html.count("<caption>") == reported.html.count("<table>")
-    for found in ("GUILD", "12.50", "6.25", "invented", "Match weights of the model"):
+    for found in ("GUILD", "12.5 (0.0 to", "3 February 2025", "225 children", "invented", "Match weights of the model"):
         assert found in reported.html
 
 
@@ -380,8 +386,9 @@ def test_estimates_by_hand():
             "state": ["linked", "apart", "linked", "conflict"],
             "n": [100, 50, 40, 10],
             "expected": [99.0, 5.0, 36.0, 9.5],
-            "same": [0, 0, 15, 0],
-            "different": [0, 0, 5, 0],
+            "decided": [None, 3, 20, None],  # three are too few
+            "share": [None, 0.0, 0.75, None],
+            "size": [None, 3.0, 20.0, None],
         }
     )
     found = estimates.estimated(strata)
@@ -394,6 +401,36 @@ def test_estimates_by_hand():
     assert reviewed["numerator"] == pytest.approx(129)
     assert reviewed["low"] < 129 / 140 < reviewed["high"]
     assert row(found, "precision", group_value="nameless")["value"] == pytest.approx(0.9)
+
+
+def test_a_decision_that_was_applied_still_tells_of_its_kind():
+    """Of 40 linked pairs 20 were reviewed and 5 of them found different, which parted those."""
+    con = duckdb.connect()
+    con.execute("ATTACH ':memory:' AS linkage; USE linkage")
+    ensure_tables(con)
+    agree = {f"gamma_{name}": level_number(name, "exact") for name in comparison_levels()}
+    gammas = ", ".join(f"{value} AS {name}" for name, value in agree.items())
+    con.execute(
+        f"""CREATE TABLE pairs AS SELECT n AS record_key_l, n + 100 AS record_key_r,
+            21.0 AS match_weight, 1 AS model_id, {gammas} FROM range(1, 41) r(n);
+        CREATE TABLE model AS SELECT 1 AS model_id,
+            '{{"probability_two_random_records_match": 0.5}}' AS settings;
+        CREATE TABLE person AS SELECT record_key_l AS record_key, record_key_l AS cluster FROM pairs
+            UNION ALL SELECT record_key_r, CASE WHEN record_key_l <= 5 THEN record_key_r
+                ELSE record_key_l END FROM pairs;
+        CREATE TABLE refused AS SELECT record_key_l, record_key_r, match_weight,
+            'identifier' AS edge_class, '{REASONS["decision"]}' AS reason FROM pairs
+            WHERE record_key_l <= 5;
+        INSERT INTO review_pair SELECT 's', record_key_l, record_key_l, record_key_r, 'identifier',
+            NULL, 'identifier from 20.0', 40, 0.5, 21, 21, 1 FROM pairs WHERE record_key_l <= 20;
+        INSERT INTO decision SELECT number, record_key_l, record_key_r,
+            CASE WHEN number <= 5 THEN 'different' ELSE 'same' END, 'r', NULL,
+            TIMESTAMP '2025-02-01', sheet_id, 21, 1 FROM review_pair"""
+    )
+    found = estimates.estimated(estimates.strata(con))
+    reviewed = row(found, "precision_reviewed", group_kind="")
+    assert (reviewed["value"], reviewed["denominator"]) == (pytest.approx(0.75), 35)
+    assert reviewed["low"] < 0.65 < 0.85 < reviewed["high"]
 
 
 def test_a_record_with_nothing_to_tell_cannot_link(reported):

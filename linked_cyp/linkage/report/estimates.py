@@ -2,8 +2,8 @@
 
 A match weight is a posterior: of pairs at weight w, ``2^w / (1 + 2^w)`` are expected to be true.
 That is over-confident, least so where an identifier agrees (predicted 0.9986, found 0.978 for pairs
-without names), so the expectation is given by kind of evidence and, wherever a clerical reviewer
-has decided enough pairs of a stratum, the share found true takes its place.
+without names), so the expectation is given by kind of evidence and, wherever clerical reviewers
+have decided enough pairs of a kind and band of weight, the share found true takes its place.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import math
 import duckdb
 import polars as pl
 
-from linked_cyp.linkage.edges import EDGE_CLASSES, edge_class_sql
+from linked_cyp.linkage.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
 from linked_cyp.linkage.intervals import Z
 from linked_cyp.linkage.joining import REASONS
 from linked_cyp.linkage.report.quality import measures
-from linked_cyp.release.gate import exists
+from linked_cyp.linkage.review.sampling import BAND
+from linked_cyp.linkage.review.standing import labelled_pairs
 
-BAND = 5  # bits
 FEWEST_DECISIONS = 10  # in a stratum, for them to take the weight's place
 # Refused because they cannot be one child, whatever the weight says.
 CONFLICTS = tuple(REASONS[kind] for kind in ("nhs", "upn", "local"))
@@ -28,39 +28,53 @@ CONFLICTS = tuple(REASONS[kind] for kind in ("nhs", "upn", "local"))
 def strata(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Scored pairs by kind of evidence, band of weight and what became of them.
 
+    Decisions are counted with the pairs as they were drawn, and each with the number of pairs it
+    stands for. Among the pairs as they are now, those found different are apart because of that,
+    and the decisions on what is still linked would all say the same.
+
     Returns:
         ``kind`` (of :data:`~linked_cyp.linkage.edges.EDGE_CLASSES`), ``band`` (its lowest weight),
-        ``state`` (linked, conflict: refused because two numbers or ids differ, apart: any other
-        pair in two persons), ``n``,
-        ``expected`` (sum of posteriors), ``same`` and ``different`` (clerical decisions).
+        ``state`` (linked, conflict: refused because two numbers or ids differ, refused: for another
+        reason, apart: any other pair in two persons), ``n``, ``expected`` (sum of posteriors),
+        ``decided`` (clerical decisions), ``share`` (of pairs they found the same) and ``size`` (how
+        many decisions of equal weight tell as much, Kish 1965); null without decisions.
     """
-    decided = "SELECT NULL::BIGINT AS record_key_l, NULL::BIGINT AS record_key_r, NULL AS decision"
-    if exists(con, "linkage.main.decision"):
-        decided = """SELECT record_key_l, record_key_r, decision FROM linkage.main.decision
-            QUALIFY row_number() OVER (PARTITION BY record_key_l, record_key_r
-                                       ORDER BY decided DESC, decision_id DESC) = 1"""
-    return con.execute(
+    found = con.execute(
         f"""
-        WITH decided AS ({decided}), conflict AS (
-            SELECT DISTINCT record_key_l, record_key_r FROM linkage.main.refused
-            WHERE list_contains($conflicts, reason)
-        )
-        SELECT {edge_class_sql()} AS kind,
-            (floor(match_weight / {BAND}) * {BAND})::INTEGER AS band,
-            CASE WHEN l.cluster = r.cluster THEN 'linked' WHEN c.record_key_l IS NOT NULL
-                 THEN 'conflict' ELSE 'apart' END AS state,
-            count(*) AS n, sum(1 / (1 + pow(2, -match_weight))) AS expected,
-            count(*) FILTER (d.decision = 'same') AS same,
-            count(*) FILTER (d.decision = 'different') AS different
-        FROM linkage.main.pairs p
+        SELECT edge_class AS kind, floor(weight / {BAND}) * {BAND} AS band,
+            CASE WHEN l.cluster = r.cluster THEN 'linked'
+                 WHEN list_contains($conflicts, c.reason) THEN 'conflict'
+                 WHEN c.reason <> $decided THEN 'refused' ELSE 'apart' END AS state,
+            count(*) AS n, sum(1 / (1 + pow(2, -p.match_weight))) AS expected
+        FROM {classed_pairs_sql(prior_weight(con))} p
         JOIN linkage.main.person l ON l.record_key = p.record_key_l
         JOIN linkage.main.person r ON r.record_key = p.record_key_r
-        LEFT JOIN conflict c ON c.record_key_l = p.record_key_l AND c.record_key_r = p.record_key_r
-        LEFT JOIN decided d ON d.record_key_l = p.record_key_l AND d.record_key_r = p.record_key_r
+        LEFT JOIN (SELECT record_key_l, record_key_r, min(reason) AS reason
+                   FROM linkage.main.refused GROUP BY ALL) c
+            ON c.record_key_l = p.record_key_l AND c.record_key_r = p.record_key_r
         GROUP BY ALL ORDER BY ALL
         """,
-        {"conflicts": list(CONFLICTS)},
+        {"conflicts": list(CONFLICTS), "decided": REASONS["decision"]},
     ).pl()
+    stands_for = pl.col("importance")
+    decisions = (
+        labelled_pairs(con)
+        .group_by(
+            pl.col("edge_class").alias("kind"),
+            ((pl.col("weight") / BAND).floor() * BAND).alias("band"),
+            pl.col("reason").is_not_null().alias("is_refused"),
+        )
+        .agg(
+            pl.len().alias("decided"),
+            (stands_for.filter("is_same").sum() / stands_for.sum()).alias("share"),
+            (stands_for.sum() ** 2 / (stands_for**2).sum()).alias("size"),
+        )
+    )
+    return (
+        found.with_columns((pl.col("state") == "refused").alias("is_refused"))
+        .join(decisions, on=["kind", "band", "is_refused"], how="left", maintain_order="left")
+        .drop("is_refused")
+    )
 
 
 def estimated(found: pl.DataFrame) -> pl.DataFrame:
@@ -77,19 +91,14 @@ def estimated(found: pl.DataFrame) -> pl.DataFrame:
     Args:
         found: what :func:`strata` gives.
     """
-    decided = pl.col("same") + pl.col("different")
-    share = pl.col("same") / decided
-    enough = decided >= FEWEST_DECISIONS
+    enough = pl.col("decided").fill_null(0) >= FEWEST_DECISIONS
+    # Agresti and Coull's two of each keep the variance of a unanimous stratum above nought.
+    size = pl.col("size") + 4
+    share = (pl.col("share") * pl.col("size") + 2) / size
     frame = found.with_columns(
-        pl.when(enough).then(pl.col("n") * share).otherwise("expected").alias("reviewed"),
-        # Agresti and Coull's two of each keep the variance of a unanimous stratum above nought.
+        pl.when(enough).then(pl.col("n") * pl.col("share")).otherwise("expected").alias("reviewed"),
         pl.when(enough)
-        .then(
-            pl.col("n").cast(pl.Float64) ** 2
-            * ((pl.col("same") + 2) / (decided + 4))
-            * ((pl.col("different") + 2) / (decided + 4))
-            / (decided + 4)
-        )
+        .then(pl.col("n").cast(pl.Float64) ** 2 * share * (1 - share) / size)
         .otherwise(0.0)
         .alias("variance"),
         enough.alias("is_reviewed"),
