@@ -50,11 +50,13 @@ def record_checks(
     *,
     run_id: str,
     delivery_id: str | None = None,
+    only: Sequence[str] | None = None,
 ) -> None:
     """Replace the verdicts on some assets (of one delivery) by the newest ones.
 
     Args:
         verdicts: outcomes by asset key, ``(zone, feed, table)`` or the like.
+        only: the checks whose older verdicts are replaced; by default all of those assets.
     """
     ensure(connection, catalog)
     names = {"/".join(asset): outcomes for asset, outcomes in verdicts.items()}
@@ -71,8 +73,13 @@ def record_checks(
         connection.execute(
             f"""DELETE FROM {catalog}.provenance.check_result
                 WHERE list_contains($assets, asset)
-                AND delivery_id IS NOT DISTINCT FROM $delivery""",
-            {"assets": list(names), "delivery": delivery_id},
+                AND delivery_id IS NOT DISTINCT FROM $delivery
+                AND ($only IS NULL OR list_contains($only::VARCHAR[], check_name))""",
+            {
+                "assets": list(names),
+                "delivery": delivery_id,
+                "only": None if only is None else list(only),
+            },
         )
         connection.register("verdicts_now", frame.to_arrow())
         connection.execute(

@@ -10,7 +10,9 @@ import dagster as dg
 
 from linked_cyp import deliveries, landing, provenance, pseudonymise
 from linked_cyp.contracts import Contract, Table, load_contracts
-from linked_cyp.defs import checks, metadata
+from linked_cyp.defs import checks, dfe_rules, metadata
+from linked_cyp.defs.dfe_rules import raw_key
+from linked_cyp.dfe_rules import checks as dfe_checks
 from linked_cyp.encoded import received
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import (
@@ -46,10 +48,6 @@ def started(instance: dg.DagsterInstance, landed: landing.LandedDelivery) -> boo
     """Whether some run has taken this content at this version, however it ended."""
     tags = {"dagster/partition": landed.delivery_id, **delivery_tags(landed)}
     return instance.get_runs_count(dg.RunsFilter(job_name=f"ingest_{landed.feed}", tags=tags)) > 0
-
-
-def raw_key(feed: str, table: str) -> list[str]:
-    return ["raw", feed, table]
 
 
 def pseudonymised_key(feed: str, table: str) -> list[str]:
@@ -135,7 +133,9 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
     )
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"ingesting a delivery of {contract.feed}"):
-            outcome, verdicts = ingest(stores, contract, context.partition_key, context.run.run_id)
+            outcome, verdicts, by_department = ingest(
+                stores, contract, context.partition_key, context.run.run_id
+            )
         for table in contract.tables.values():
             yield raw_result(table, outcome)
         if outcome.status not in pseudonymise.PROCESSABLE:
@@ -144,6 +144,7 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
             key = raw_key(contract.feed, table.name)
             yield from checks.results(key, verdicts[tuple(key)])
             yield from not_in_force(key, every_raw_rule(contract, table), verdicts[tuple(key)])
+        yield from dfe_rules.evaluations(contract, by_department)
 
     return step
 
@@ -194,15 +195,19 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
 
 def ingest(
     stores: Stores, contract: Contract, delivery_id: str, run_id: str
-) -> tuple[deliveries.DeliveryOutcome, Verdicts]:
-    """Read a delivery, from landing or the archive, and check what was accepted of it."""
+) -> tuple[deliveries.DeliveryOutcome, Verdicts, dfe_checks.Verdicts]:
+    """Read a delivery, from landing or the archive, and check what was accepted of it.
+
+    Returns:
+        What became of it, the verdicts by asset, and those of the Department's rules by table.
+    """
     settings = stores.settings
     with stores.connect(identifiable="rw") as connection:
         outcome = deliveries.ingest_landed(
             connection, contract, delivery_id, settings.landing, settings.work, stores.keys()
         )
         if outcome.status not in pseudonymise.PROCESSABLE:
-            return outcome, {}
+            return outcome, {}, {}
         year = contract.collection_year(delivery_id.split(".")[1])
         verdicts: Verdicts = {}
         is_encoded = received.is_held(connection, delivery_id)
@@ -219,10 +224,14 @@ def ingest(
                     delivery_filter(delivery_id),
                 )
             )
+        by_department = dfe_checks.judged(connection, contract, delivery_id, is_encoded=is_encoded)
+        every = {
+            key: [*outcomes, *by_department.get(key[-1], ())] for key, outcomes in verdicts.items()
+        }
         provenance.record_checks(
-            connection, "identifiable", verdicts, run_id=run_id, delivery_id=delivery_id
+            connection, "identifiable", every, run_id=run_id, delivery_id=delivery_id
         )
-    return outcome, verdicts
+    return outcome, verdicts, by_department
 
 
 def pseudonymise_accepted(

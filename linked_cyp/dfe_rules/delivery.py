@@ -211,4 +211,6 @@ def _stored(con: duckdb.DuckDBPyConnection, table: Table, sql: str) -> duckdb.Du
     columns = [
         f"{quoted(c.name)} AS {quoted(c.physical_name)}" for c in table.columns if c.name in present
     ]
+    if {"source_file", "row_number"} <= present:
+        columns.append(f"source_file * {_ROWS_IN_A_FILE} + row_number AS row_id")
     return relation.select(", ".join(columns))

@@ -58,8 +58,12 @@ class View:
 
 @dataclass(frozen=True)
 class Definitions:
-    """``years`` are the first and last collection year whose rules are known."""
+    """``years`` are the first and last collection year whose rules are known.
 
+    ``short`` is what people call the return; the names of its checks hold it.
+    """
+
+    short: str
     key: str
     years: tuple[int, int]
     tables: Mapping[str, Layout]
@@ -110,6 +114,7 @@ def definitions(feed: str) -> Definitions:
         raise LinkedCypError(f"there are no validation rules for {feed}")
     document = yaml.load(file.read_text(encoding="utf-8"), Loader=_YAML)
     return Definitions(
+        short=str(document["short"]),
         key=document["key"],
         years=(document["years"]["since"], document["years"]["until"]),
         tables={name: _layout(name, spec) for name, spec in document["tables"].items()},
@@ -139,9 +144,15 @@ def _layout(name: str, spec: Mapping[str, Any]) -> Layout:
     )
 
 
+@cache
+def feeds_with_rules() -> frozenset[str]:
+    """The returns whose rules are known for some years."""
+    return frozenset(file.parent.name for file in RULES.glob("*/definitions.yaml"))
+
+
 def has_rules(feed: str, year: int) -> bool:
     """Whether the rules of a return are known for the collection that ends in ``year``."""
-    if not (RULES / feed / "definitions.yaml").is_file():
+    if feed not in feeds_with_rules():
         return False
     first, last = definitions(feed).years
     return first <= year <= last
