@@ -10,6 +10,7 @@ from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import TOKENS
 from linked_cyp.linkage.registry import EVENTS
 from linked_cyp.linkage.resolution import REASONS
+from linked_cyp.linkage.review.decisions import newest_sql
 
 
 def person_record_rules() -> list[Rule]:
@@ -137,16 +138,14 @@ def _person_rules() -> list[Rule]:
         zero_rows(
             "twins__apart",
             f"SELECT 1 FROM {{schema}}.pairs e {_TOGETHER} WHERE {twin_sql()} AND l.cluster NOT IN"
-            " (SELECT p.cluster FROM {batch} p JOIN {schema}.decision d ON d.decision = 'same'"
+            f" (SELECT p.cluster FROM {{batch}} p JOIN ({_DECIDED}) d ON d.decision = 'same'"
             "  AND p.record_key IN (d.record_key_l, d.record_key_r))",
             "No person holds two forenames under one surname and birth date, unless an identifier"
             " agrees or a reviewer said so.",
         ),
         zero_rows(
             "decision__respected",
-            "SELECT 1 FROM (SELECT * FROM {schema}.decision QUALIFY row_number() OVER"
-            " (PARTITION BY record_key_l, record_key_r ORDER BY decided DESC, decision_id DESC) = 1"
-            f") e {_TOGETHER} WHERE e.decision = 'different'",
+            f"SELECT 1 FROM ({_DECIDED}) e {_TOGETHER} WHERE e.decision = 'different'",
             "No person holds two records that a reviewer called different people.",
         ),
         zero_rows(
@@ -163,6 +162,7 @@ def _person_rules() -> list[Rule]:
     ]
 
 
+_DECIDED = newest_sql("{schema}.decision")
 # Both records of a pair e belong to one person.
 _TOGETHER = (
     "JOIN {batch} l ON l.record_key = e.record_key_l"

@@ -18,8 +18,10 @@ from typer.testing import CliRunner
 
 from linked_cyp.commands.review import app
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.expectations.suite import run_rules
 from linked_cyp.keys import Keys, create_master_key
 from linked_cyp.linkage import predict, resolve, train
+from linked_cyp.linkage.checks import person_rules
 from linked_cyp.linkage.edges import EDGE_CLASSES, edge_class_sql
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.joining import REASONS
@@ -278,12 +280,12 @@ def test_a_file_with_other_columns_or_without_reviewer_is_refused(con, tmp_path)
 # The next run
 
 
-def decide(con, left: int, right: int, decision: str, day: int = 1) -> None:
+def decide(con, left: int, right: int, decision: str, day: int = 1, reviewer: str = "R") -> None:
     left, right = sorted((left, right))
     con.execute(
-        "INSERT INTO linkage.main.decision SELECT coalesce(max(decision_id), 0) + 1, ?, ?, ?, 'R',"
+        "INSERT INTO linkage.main.decision SELECT coalesce(max(decision_id), 0) + 1, ?, ?, ?, ?,"
         " NULL, ?, 'S', 1.0, 1 FROM linkage.main.decision",
-        [left, right, decision, datetime(2025, 1, day)],
+        [left, right, decision, reviewer, datetime(2025, 1, day)],
     )
 
 
@@ -323,6 +325,24 @@ def test_different_parts_and_the_newest_decision_counts(con):
     decide(con, left, right, "unsure", day=2)
     assert resolve(con)["decisions_applied"] == 0
     assert clusters(con) == before
+
+
+def test_where_reviewers_differ_nobody_is_joined(con):
+    left, right = a_joined_pair(con)
+    decide(con, left, right, "different", reviewer="A")
+    for day, word in enumerate(("unsure", "same"), 2):
+        decide(con, left, right, word, day=day, reviewer="B")
+        resolve(con)
+        assert clusters(con)[left] != clusters(con)[right]
+    rule = next(rule for rule in person_rules() if rule.name == "decision__respected")
+    (held,) = run_rules(con, "linkage.main.person", [rule])
+    con.execute("UPDATE linkage.main.person SET cluster = 1")  # as if it had been done all the same
+    (broken,) = run_rules(con, "linkage.main.person", [rule])
+    assert held.passed
+    assert not broken.passed
+    decide(con, left, right, "same", day=4, reviewer="A")
+    resolve(con)
+    assert clusters(con)[left] == clusters(con)[right]
 
 
 def test_same_joins_what_no_threshold_joins_but_never_two_numbers(con):

@@ -20,10 +20,6 @@ COLUMNS = ("sheet", "number", "decision", "note")
 LONGEST_NOTE = 300
 SHOWN_PROBLEMS = 10
 _LONG_NUMBER = re.compile(r"\d[\d\s-]{4,}\d")
-_NEWEST = (
-    "SELECT * FROM linkage.main.decision QUALIFY row_number() OVER"
-    " (PARTITION BY record_key_l, record_key_r{also} ORDER BY decided DESC, decision_id DESC) = 1"
-)
 
 
 @dataclass(frozen=True)
@@ -35,8 +31,32 @@ class Recorded:
     left_blank: int
 
 
+def newest_sql(decisions: str, *, by_reviewer: bool = False) -> str:
+    """Query of the decisions that count.
+
+    Each reviewer's newest answer about a pair; of those of several reviewers one that says
+    different, else one that says same: whoever is unsure, or did not see what another saw, joins
+    nobody. What a reviewer said is taken back by the same reviewer.
+
+    Args:
+        decisions: the table.
+        by_reviewer: leave it at the newest answer of each reviewer.
+    """
+    own = (
+        f"SELECT * FROM {decisions} QUALIFY row_number() OVER (PARTITION BY record_key_l,"
+        " record_key_r, reviewer ORDER BY decided DESC, decision_id DESC) = 1"
+    )
+    if by_reviewer:
+        return own
+    return (
+        f"SELECT * FROM ({own}) QUALIFY row_number() OVER (PARTITION BY record_key_l, record_key_r"
+        " ORDER BY decision = 'different' DESC, decision = 'same' DESC, decided DESC,"
+        " decision_id DESC) = 1"
+    )
+
+
 def newest_decisions(con: duckdb.DuckDBPyConnection, *, by_reviewer: bool = False) -> pl.DataFrame:
-    """The newest decision about each pair, whoever made it, or the newest of each reviewer.
+    """The decision that counts about each pair, or the newest of each reviewer.
 
     Returns:
         The columns of ``linkage.main.decision``, by pair; empty before the first decision.
@@ -45,8 +65,8 @@ def newest_decisions(con: duckdb.DuckDBPyConnection, *, by_reviewer: bool = Fals
         columns = (column.split() for column in DDL["decision"].split(", "))
         nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns)
         return con.execute(f"SELECT {nothing} LIMIT 0").pl()
-    newest = _NEWEST.format(also=", reviewer" if by_reviewer else "")
-    return con.execute(f"{newest} ORDER BY record_key_l, record_key_r, reviewer").pl()
+    newest = newest_sql("linkage.main.decision", by_reviewer=by_reviewer)
+    return con.execute(f"FROM ({newest}) ORDER BY record_key_l, record_key_r, reviewer").pl()
 
 
 def record_decisions(

@@ -1,8 +1,9 @@
 """The tables of clerical review in the linkage store. Nothing in them is ever changed or deleted.
 
 ``review_sheet``: one row per sheet drawn. ``review_pair``: what stands under each number of a
-sheet, and what share of its stratum was drawn. ``decision``: what a reviewer said; the newest about
-a pair counts. ``threshold``: the weight from which an edge class is believed; the newest counts.
+sheet, and what share of its stratum was drawn. ``decision``: what a reviewer said; which counts is
+:func:`linked_cyp.linkage.review.decisions.newest_sql`. ``threshold``: the weight from which an edge
+class is believed; the newest counts.
 """
 
 from __future__ import annotations
