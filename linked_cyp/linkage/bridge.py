@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp.errors import value_free
-from linked_cyp.linkage.edges import edge_class_sql
+from linked_cyp.linkage.edges import edge_class_sql, supported_sql
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.registry import EVENTS
 
@@ -79,7 +79,7 @@ def _bridge_sql(chosen: Parameters) -> str:
     return f"""
         WITH inside AS (
             SELECT p.record_key_l, p.record_key_r, match_weight,
-                {edge_class_sql()} = 'identifier' AS agrees
+                {edge_class_sql()} = 'identifier' AND {supported_sql()} AS agrees
             FROM linkage.main.pairs p
             JOIN linkage.main.person l ON l.record_key = p.record_key_l
             JOIN linkage.main.person r ON r.record_key = p.record_key_r AND r.cluster = l.cluster

@@ -15,7 +15,7 @@ from linked_cyp.linkage.model import NULL_LEVEL, level_number
 
 IDENTIFIERS = ("nhs", "upn", "la_child")
 EDGE_CLASSES = {
-    "identifier": "an NHS number, UPN or local id agrees, and birth date or forename with it",
+    "identifier": "an NHS number, UPN or local id agrees; birth date or forename too, or unknown",
     "borrowed": "an identifier agrees, but neither birth date nor forename: a sibling's number?",
     "named": "forename and birth date agree, exactly or nearly",
     "household": "agrees only in what brothers, sisters and twins share",
@@ -49,6 +49,12 @@ def edge_class_sql() -> str:
         f" WHEN {other_date} OR NOT {alike} AND {one_home} THEN 'household'"
         " ELSE 'named' END)"
     )
+
+
+def supported_sql() -> str:
+    """Whether birth date or forename support an identifier: they agree, exactly or nearly."""
+    alike = f"gamma_forename >= {level_number('forename', 'dice_80')}"
+    return f"({alike} OR gamma_birth_date > {level_number('birth_date', 'differ')})"
 
 
 def prior_weight(con: duckdb.DuckDBPyConnection) -> float:

@@ -21,7 +21,7 @@ from linked_cyp.linkage.bridge import publish_bridge
 from linked_cyp.linkage.edges import classed_pairs_sql, prior_weight
 from linked_cyp.linkage.evaluate import pairwise
 from linked_cyp.linkage.joining import REASONS
-from linked_cyp.linkage.model import comparison_levels, level_number
+from linked_cyp.linkage.model import NULL_LEVEL, comparison_levels, level_number
 from linked_cyp.linkage.report import counts, estimates, quality, rates, rules
 from linked_cyp.linkage.report.drift import stability
 from linked_cyp.linkage.report.groups import panel
@@ -215,7 +215,14 @@ def test_the_page_is_one_file(reported):
     assert not re.search(r"<script|<link|<iframe|@import|url\((?!#)| src=", reported.html)
     assert reported.html.count("<svg") >= 5
     assert reported.html.count("<caption>") == reported.html.count("<table>")
-    for found in ("GUILD", "12.5 (0.0 to", "3 February 2025", "225 children", "invented", "Match weights of the model"):
+    for found in (
+        "GUILD",
+        "12.5 (0.0 to",
+        "3 February 2025",
+        "225 children",
+        "invented",
+        "Match weights of the model",
+    ):
         assert found in reported.html
 
 
@@ -500,12 +507,12 @@ def test_no_release_while_a_report_is_owed():
 
 def test_a_siblings_number_is_no_identifier_tier():
     """Records 1 and 2 share a number and a birth date; 3 came in by name, and has 1's number too
-    but another birth date and forename."""
+    but another birth date and forename; of 6 nothing is known but 1's number."""
     con = duckdb.connect()
     con.execute(
         """ATTACH ':memory:' AS linkage; ATTACH ':memory:' AS warehouse; USE linkage;
-        CREATE TABLE person AS SELECT unnest([1, 2, 3, 4, 5]) AS record_key,
-            unnest([1, 1, 1, 4, 5]) AS cluster;
+        CREATE TABLE person AS SELECT unnest([1, 2, 3, 4, 5, 6]) AS record_key,
+            unnest([1, 1, 1, 4, 5, 1]) AS cluster;
         CREATE TABLE registry AS SELECT record_key, cluster + 100 AS person_id,
             true AS is_current FROM person;
         CREATE TABLE person_record AS SELECT record_key, 0 AS alternative, 1 AS source,
@@ -517,13 +524,20 @@ def test_a_siblings_number_is_no_identifier_tier():
         CREATE TABLE model AS SELECT 1 AS model_id, TIMESTAMP '2025-01-31' AS created,
             '{}' AS settings, '5' AS splink_version, true AS is_hardened, 5 AS records"""
     )
-    agree, differ = (
+    agree, differ, unknown = (
         {name: level_number(name, label) for name in comparison_levels()}
-        for label in ("exact", "differ")
+        for label in ("exact", "differ", NULL_LEVEL)
     )
     pairs = [
         {"record_key_l": 1, "record_key_r": 2, "match_weight": 30.0, **agree},
         {"record_key_l": 1, "record_key_r": 3, "match_weight": 20.0, **differ, "nhs": agree["nhs"]},
+        {
+            "record_key_l": 1,
+            "record_key_r": 6,
+            "match_weight": 16.0,
+            **unknown,
+            "nhs": agree["nhs"],
+        },
     ]
     frame = pl.DataFrame(pairs).rename(lambda c: f"gamma_{c}" if c in agree else c)
     con.register("scored", frame.to_arrow())
@@ -536,6 +550,7 @@ def test_a_siblings_number_is_no_identifier_tier():
         3: "strong",
         4: "unlinked",
         5: "excluded",
+        6: "strong",
     }
 
 
