@@ -283,8 +283,10 @@ def run_again(story: Story, platform: Any) -> None:
     selected = dg.AssetSelection.groups("linkage", "release").resolve(
         platform.definitions.resolve_asset_graph()
     )
-    result = platform.definitions.resolve_job_def("refresh").execute_in_process(
-        instance=platform.instance, asset_selection=list(selected)
+    job = platform.definitions.resolve_job_def("refresh")
+    result = job.execute_in_process(
+        instance=platform.instance,
+        asset_selection=list(selected & job.asset_layer.selected_asset_keys),
     )
     story.runs["again"] = result.run_id
     look(story, "again")

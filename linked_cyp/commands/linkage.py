@@ -1,4 +1,4 @@
-"""The linkage model from the command line: train anew, compare, accept, see where it stands."""
+"""Linkage from the command line: a model trained anew, compared and accepted; records attacked."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
 app = typer.Typer(
-    help="The linkage model: train anew, compare with the one in force, accept.",
+    help="The linkage model: train anew, compare, accept. Its records: attack them.",
     no_args_is_help=True,
 )
 console = Console()
 LARGEST_CHANGES = 10
+CHILDREN = 4_000
 
 
 @app.command(epilog="Example: [bold]linked-cyp linkage retrain[/bold]")
@@ -80,6 +83,56 @@ def status() -> None:
     for rule, pairs, is_used, groups in rules:
         table.add_row(rule, f"{pairs:,}", "yes" if is_used else "no", f"{groups:,}")
     console.print(table)
+
+
+@app.command(epilog="Example: [bold]linked-cyp linkage attack --children 4000[/bold]")
+def attack(
+    children: Annotated[
+        int, typer.Option(min=1000, help="How many at most; 4,000 take some two minutes.")
+    ] = CHILDREN,
+) -> None:
+    """Attack the store's own records: how many names can be read without the key.
+
+    Reads the names in the deliveries to count by, in memory, and keeps rates only. The linkage
+    report shows them from its next run on.
+    """
+    from linked_cyp.contracts import load_contracts
+    from linked_cyp.expectations import run_rules
+    from linked_cyp.linkage.attacks import summarise
+    from linked_cyp.linkage.attacks.rules import attack_rules
+    from linked_cyp.linkage.attacks.store import TABLE, attack_store
+    from linked_cyp.linkage.attacks.table import groups
+    from linked_cyp.stores import Stores
+
+    settings = Settings.from_environment()
+    stores = Stores(settings)
+    stores.keys()
+    bar = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*bar, console=console) as progress:
+        task = progress.add_task("Reading records and names", total=None)
+
+        def on_seed(done: int, seeds: int) -> None:
+            progress.update(
+                task, description=f"Attacking, {seeds} keys", completed=done, total=seeds
+            )
+
+        attacks = attack_store(
+            stores, load_contracts(settings.contracts), children=children, on_seed=on_seed
+        )
+        with stores.connect(linkage="ro") as con:
+            failed = [o for o in run_rules(con, TABLE, attack_rules()) if not o.passed]
+    for group in groups(summarise(attacks)):
+        shown = Table("attack", "children known", *group.fields, title=group.title)
+        for row in group.rows:
+            shown.add_row(row.attack, str(row.known), *(cell or "-" for cell in row.cells))
+        console.print(shown)
+    tried, there = attacks["children"][0], attacks["of_children"][0]
+    console.print(f"Per cent of records named, {tried:,} of {there:,} children.", highlight=False)
+    console.print("These are the rates of these attacks; a better one may exist.")
+    for outcome in failed:
+        console.print(f"check failed: {outcome.name}: {outcome.description}", highlight=False)
+    if any(outcome.severity == "error" for outcome in failed):
+        raise LinkedCypError("the attacks failed on the control: they prove nothing")
 
 
 def _show(rows: pl.DataFrame) -> None:

@@ -16,10 +16,12 @@ from linked_cyp.defs.feeds import (
     raw_key,
     started,
 )
+from linked_cyp.defs.linkage_attack import ATTACK
 from linked_cyp.settings import Settings
 
 SETTLED_SECONDS = 30.0
-EVERYTHING = dg.AssetSelection.groups("deliveries", "reference").downstream()
+BY_HAND = dg.AssetSelection.assets(ATTACK)  # minutes of two stores, and nothing is made from it
+EVERYTHING = dg.AssetSelection.groups("deliveries", "reference").downstream() - BY_HAND
 
 
 def ingest_job(contract: Contract) -> Any:

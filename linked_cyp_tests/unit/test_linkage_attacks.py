@@ -12,7 +12,7 @@ import pytest
 from benchmarks.linkage_population import population
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.keys import Keys
-from linked_cyp.linkage.attacks import run_attacks, summarise, write_attacks
+from linked_cyp.linkage.attacks import run_attacks, summarise
 from linked_cyp.linkage.attacks.cases import crowd, imitate, make_case, named, stored_case
 from linked_cyp.linkage.attacks.tokens import align_ranks, by_rank
 from linked_cyp.linkage.encodings import Encoder
@@ -119,10 +119,3 @@ def test_stored_records_are_attacked_as_they_are(people, stored):
     assert rate(attacks, "missing values and lengths", "stored", "forename") < 0.15
     with pytest.raises(LinkedCypError, match="not those of the records"):
         stored_case(stored.head(10), named(people.identities, people.truth))
-
-
-def test_the_store_keeps_rates_only(attacks):
-    con = duckdb.connect()
-    con.execute("ATTACH ':memory:' AS linkage")
-    write_attacks(con, attacks)
-    assert con.execute("FROM linkage.main.attack").pl().equals(attacks)

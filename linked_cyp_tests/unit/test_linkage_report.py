@@ -15,7 +15,7 @@ from linked_cyp import provenance
 from linked_cyp.contracts import load_contracts
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.expectations import CheckOutcome, run_rules
-from linked_cyp.linkage.attacks import write_attacks
+from linked_cyp.linkage.attacks.store import Attacked, write_attacks
 from linked_cyp.linkage.attacks.suite import SCHEMA as ATTACKS
 from linked_cyp.linkage.bridge import publish_bridge
 from linked_cyp.linkage.edges import classed_pairs_sql, prior_weight
@@ -121,7 +121,8 @@ def attack(con: duckdb.DuckDBPyConnection) -> None:
     rows = [
         results | {"seed": seed, "correct": n, "rate": n / 200} for seed, n in ((1, 20), (2, 30))
     ]
-    write_attacks(con, pl.DataFrame(rows, schema=ATTACKS))
+    about = Attacked(1, DAY, 1, 223, 223, dt.datetime(2025, 2, 3))
+    write_attacks(con, pl.DataFrame(rows, schema=ATTACKS), about)
 
 
 def tell_truth(folder, people: Population) -> None:
@@ -214,7 +215,14 @@ def test_the_page_is_one_file(reported):
     assert not re.search(r"<script|<link|<iframe|@import|url\((?!#)| src=", reported.html)
     assert reported.html.count("<svg") >= 5
     assert reported.html.count("<caption>") == reported.html.count("<table>")
-    for found in ("GUILD", "12.50", "6.25", "invented", "Match weights of the model"):
+    for found in (
+        "GUILD",
+        "12.5\u00a0(0.0\u00a0to",
+        "3 February 2025",
+        "225 children",
+        "invented",
+        "Match weights of the model",
+    ):
         assert found in reported.html
 
 

@@ -5,6 +5,6 @@ occurs in the very population attacked, and may know some of the children. See
 ``docs/linkage_attacks.md`` for what came of it.
 """
 
-from linked_cyp.linkage.attacks.suite import run_attacks, summarise, write_attacks
+from linked_cyp.linkage.attacks.suite import run_attacks, summarise
 
-__all__ = ["run_attacks", "summarise", "write_attacks"]
+__all__ = ["run_attacks", "summarise"]

@@ -15,6 +15,7 @@ from linked_cyp.linkage.person_records import IDENTITY_SCHEMA, TOKENS, encode, e
 from linked_cyp.names import compact_name
 
 FIELDS = ("forename", "surname")
+PLAIN = ("plain", "stored_plain")
 _ONE_DATE = dt.date(2001, 2, 3)  # one that day and month can be exchanged in
 _ONE_PLACE = "ZZ1 1AA"
 
@@ -24,8 +25,9 @@ class Case:
     """Records under attack.
 
     Attributes:
-        encoding: ``hardened`` (``stored`` where the records are a store's); or a control:
-            ``plain``, or ``birth_date_salt`` (hardened, but the bits salted by birth date alone).
+        encoding: ``hardened`` (``stored`` where the records are a store's, ``stored_plain`` where
+            that store is plain); or a control: ``plain``, or ``birth_date_salt`` (hardened, but
+            the bits salted by birth date alone).
         records: every column of ``person_record`` that the store holds (not record_id), one row per
             record; all of it is the attacker's.
         people: the same rows in clear: child, household (may be null), forename, surname, names
@@ -39,7 +41,7 @@ class Case:
 
     @property
     def hardened(self) -> bool:
-        return self.encoding != "plain"
+        return self.encoding not in PLAIN
 
 
 def named(identities: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +88,7 @@ def make_case(encoding: str, identities: pl.DataFrame, people: pl.DataFrame, key
     return Case(encoding, records, people)
 
 
-def stored_case(records: pl.DataFrame, people: pl.DataFrame) -> Case:
+def stored_case(records: pl.DataFrame, people: pl.DataFrame, *, is_hardened: bool = True) -> Case:
     """The rows of ``linkage.main.person_record`` themselves.
 
     Raises:
@@ -96,7 +98,7 @@ def stored_case(records: pl.DataFrame, people: pl.DataFrame) -> Case:
     present = present.join(people.select("record_key"), on="record_key", how="semi")
     if not present["record_key"].equals(people["record_key"]):
         raise LinkedCypError("the people attacked are not those of the records")
-    return Case("stored", present, people)
+    return Case("stored" if is_hardened else "stored_plain", present, people)
 
 
 def crowd(identities: pl.DataFrame, days: int) -> pl.DataFrame:

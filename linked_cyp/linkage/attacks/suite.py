@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import duckdb
 import numpy as np
 import polars as pl
 
@@ -30,7 +29,7 @@ SCHEMA = {
     "encoding": pl.String,
     "field": pl.String,
     "column": pl.String,  # of person_record, where the attack is on one
-    "known": pl.Int64,  # children whose names the attacker knows; in a group at most half of it
+    "known": pl.Int64,  # children whose names the attacker knows; at most half of those attacked
     "seed": pl.Int64,
     "attacked": pl.Int64,  # records (or pairs)
     "correct": pl.Int64,
@@ -96,17 +95,19 @@ def run_attacks(
     seeds: Sequence[int],
     *,
     records: pl.DataFrame | None = None,
+    is_hardened: bool = True,
     encodings: Sequence[str] = ENCODINGS,
     born_a_day: int = BORN_A_DAY,
 ) -> pl.DataFrame:
     """Attack the records of a population whose names are known to us, and count.
 
     Args:
-        identities: standardised identities (:data:`IDENTITY_SCHEMA`), of invented people.
+        identities: standardised identities (:data:`IDENTITY_SCHEMA`), one per source person.
         persons: record_key, child and, where known, household.
         seeds: each draws another key, other known children and other orders of ties.
         records: ``linkage.main.person_record`` of the same identities: attacked as they are
             (encoding ``stored``), besides those encoded here.
+        is_hardened: whether those records are (else their encoding is ``stored_plain``).
         born_a_day: the population's birth dates are made so few that each has as many children.
 
     Returns:
@@ -129,7 +130,7 @@ def run_attacks(
             if records is None:
                 case = make_case("hardened", identities, people, keys)
             else:
-                case = stored_case(records, people)
+                case = stored_case(records, people, is_hardened=is_hardened)
                 for field in FIELDS:
                     rows += _attacks_on_field(_Target(case, field, seed))
             rows += _attacks_on_dates(case, seed)
@@ -146,7 +147,7 @@ def _attacks_on_field(target: _Target) -> Iterator[Row]:
     yield from _by_frequency(target)
     yield target.row("missing values and lengths", tokens.by_profile(case, field, seed))
     yield from _by_known_tokens(target)
-    if case.encoding == "plain":
+    if not case.hardened:
         for known in (0, *KNOWN):
             yield _bits(target, names, np.ones(case.people.height, bool), "bits", known)
         return
@@ -205,7 +206,7 @@ def _bits(
     people = case.people.filter(group)
     lanes = case.records.filter(group).select(f"{field}_lane_0", f"{field}_lane_1").to_numpy()
     nodes = patterns.list_nodes(lanes, case.records.filter(group)["sex"])
-    is_known, rest = _draw_known(people, min(known, people["child"].n_unique() // 2), target.seed)
+    is_known, rest = _draw_known(people, known, target.seed)
     told = np.full(len(nodes.bits), -1)
     told[nodes.of_row[is_known]] = np.searchsorted(
         names.values, people.filter(is_known)[field].to_numpy().astype(str)
@@ -229,9 +230,11 @@ def _largest(case: Case, column: str, strata: int) -> list[np.ndarray]:
 def _draw_known(
     people: pl.DataFrame, known: int, seed: int | list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Records of ``known`` children drawn at random; records of all the others."""
+    """Records of ``known`` children drawn at random, at most half; records of all the others."""
     children = people["child"].unique().sort().to_numpy()
-    chosen = np.random.default_rng(seed).choice(children, known, replace=False)
+    chosen = np.random.default_rng(seed).choice(
+        children, min(known, len(children) // 2), replace=False
+    )
     is_known = np.isin(people["child"].to_numpy(), chosen)
     return is_known, ~is_known
 
@@ -285,7 +288,8 @@ def summarise(attacks: pl.DataFrame) -> pl.DataFrame:
     """
     keys = ["attack", "encoding", "field", "known"]
     per_seed = (
-        attacks.group_by(*keys, "column", "seed")
+        attacks.filter(pl.col("attacked") > 0)
+        .group_by(*keys, "column", "seed")
         .agg(
             pl.col("correct", "attacked").sum(),
             (pl.col("baseline") * pl.col("attacked")).sum() / pl.col("attacked").sum(),
@@ -323,10 +327,3 @@ _STUDENT = {
     9: 2.306,
     10: 2.262,
 }
-
-
-def write_attacks(con: duckdb.DuckDBPyConnection, attacks: pl.DataFrame) -> None:
-    """Replace ``linkage.main.attack``: rates only, no name and no record."""
-    con.register("attacks", attacks.to_arrow())
-    con.execute("CREATE OR REPLACE TABLE linkage.main.attack AS FROM attacks")
-    con.unregister("attacks")

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from linked_cyp.linkage.report.quality import counted, measures
+from linked_cyp.linkage.report.quality import counted, measures, shown_count
 from linked_cyp.release.gate import exists
 from linked_cyp.sql import literal
 
@@ -249,13 +249,24 @@ def blocking(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return measures(frame, "rate", "blocking")
 
 
-def attacks(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Results of the attack suite, as :func:`linked_cyp.linkage.attacks.summarise` gives them.
+def attacks(con: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """Results of the attack suite as ``groups`` of tables, on what it was run and when.
 
-    Empty where it has not been run.
+    None where it has not been run.
     """
-    if not exists(con, "linkage.main.attack"):
-        return pl.DataFrame()
     from linked_cyp.linkage.attacks import summarise
+    from linked_cyp.linkage.attacks.store import COLUMNS, TABLE
+    from linked_cyp.linkage.attacks.table import groups
 
-    return summarise(con.execute("FROM linkage.main.attack").pl())
+    if not exists(con, TABLE):
+        return None
+    table = con.execute(f"FROM {TABLE}").pl()
+    about = table.row(0, named=True)
+    return {
+        **{name: about[name] for name in COLUMNS},
+        "groups": groups(summarise(table)),
+        "seeds": table["seed"].n_unique(),
+        "is_sample": about["children"] < about["of_children"],
+        "children": shown_count(about["children"]),
+        "of_children": shown_count(about["of_children"]),
+    }

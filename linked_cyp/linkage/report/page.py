@@ -76,7 +76,7 @@ def page(
         large_shift=LARGE_SHIFT,
         model_changed=bool(first(measures, "model_changed").get("value")),
         is_first=before.is_empty(),
-        attacks=counts.attacks(con).to_dicts(),
+        attacks=counts.attacks(con),
         sources=guild.sources(
             con,
             contracts,
