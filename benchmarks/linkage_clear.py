@@ -23,11 +23,11 @@ from linked_cyp.linkage import model, resolve
 from linked_cyp.linkage.blocking import CHEAP
 from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import (
-    _DATE_TOKENS,
-    _FORENAME_TOKENS,
-    _POSTCODE_TOKENS,
-    _SURNAME_TOKENS,
     COLUMNS,
+    DATE_TOKENS,
+    FORENAME_TOKENS,
+    POSTCODE_TOKENS,
+    SURNAME_TOKENS,
     expand,
 )
 from linked_cyp.linkage.splink_session import linker
@@ -124,10 +124,10 @@ def _clear_table(con: duckdb.DuckDBPyConnection, batches: Iterator[pl.DataFrame]
 TEXTS = {
     field: {f"{prefix}{part}": rule for part, (_, rule) in rules.items() if part != field}
     for field, prefix, rules in (
-        ("birth_date", "", _DATE_TOKENS),
-        ("postcode", "", _POSTCODE_TOKENS),
-        ("forename", "forename_", _FORENAME_TOKENS),
-        ("surname", "surname_", _SURNAME_TOKENS),
+        ("birth_date", "", DATE_TOKENS),
+        ("postcode", "", POSTCODE_TOKENS),
+        ("forename", "forename_", FORENAME_TOKENS),
+        ("surname", "surname_", SURNAME_TOKENS),
     )
 }
 _CLEAR_TABLE = """

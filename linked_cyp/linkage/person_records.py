@@ -151,8 +151,8 @@ def encode(rows: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
         "nhs": encoder.tokens("nhs", rows["nhs_number"]),
         "upn": encoder.tokens("upn", rows["upn"]),
         "la_child": encoder.tokens("la_child", rows["la_child_id"]),
-        **tokens_of_distinct(rows["birth_date"], _DATE_TOKENS, encoder),
-        **tokens_of_distinct(rows["postcode"], _POSTCODE_TOKENS, encoder),
+        **tokens_of_distinct(rows["birth_date"], DATE_TOKENS, encoder),
+        **tokens_of_distinct(rows["postcode"], POSTCODE_TOKENS, encoder),
     }
     blooms = _compose_names(rows, out, encoder)
     others = {
@@ -206,7 +206,7 @@ def _sector(places: pl.Expr) -> pl.Expr:
 
 # Column -> purpose of its token (equal purposes can be compared) and how its text is made.
 TokenRules = dict[str, tuple[str, Rule]]
-_DATE_TOKENS: TokenRules = {
+DATE_TOKENS: TokenRules = {
     "birth_date": ("birth_date", _date("%Y-%m-%d")),
     "birth_date_swapped": ("birth_date", _swapped),
     "birth_year_month": ("birth_year_month", _date("%Y-%m")),
@@ -218,12 +218,12 @@ _DATE_TOKENS: TokenRules = {
         lambda dates: pl.when(estimated_birth_date(dates)).then(dates.dt.strftime("%Y")),
     ),
 }
-_POSTCODE_TOKENS: TokenRules = {
+POSTCODE_TOKENS: TokenRules = {
     "postcode": ("postcode", _text),
     "postcode_sector": ("postcode_sector", _sector),
     "postcode_district": ("postcode_district", postcode_district),
 }
-_FORENAME_TOKENS: TokenRules = {
+FORENAME_TOKENS: TokenRules = {
     "name": ("name", compact_name),
     # MARY JANE is often written MARY: a forename sounds like its first part.
     "sound": ("forename_sound", lambda names: phonetic(first_part(names))),
@@ -231,13 +231,14 @@ _FORENAME_TOKENS: TokenRules = {
     "form_2": ("forename_form", lambda names: formal_name(names, 2)),
     "second": ("forename_form", _second_part),
 }
-_SURNAME_TOKENS: TokenRules = {
+SURNAME_TOKENS: TokenRules = {
     "name": ("name", compact_name),
     "sound": ("surname_sound", phonetic),
     "part_1": ("surname_part", _telling_part(0)),
     "part_2": ("surname_part", _telling_part(-1)),
 }
-_MIDDLE_NAME_TOKENS: TokenRules = {"second": ("forename_form", _telling_part(0))}
+NAME_TOKENS = {"forename": FORENAME_TOKENS, "surname": SURNAME_TOKENS}
+MIDDLE_NAME_TOKENS: TokenRules = {"second": ("forename_form", _telling_part(0))}
 
 
 def _compose_names(
@@ -245,9 +246,9 @@ def _compose_names(
 ) -> dict[str, np.ndarray]:
     """Composite tokens of the names into ``out``; the Bloom encodings are returned."""
     birth_date, postcode = out["birth_date"], out["postcode"]
-    forename = tokens_of_distinct(rows["forename"], _FORENAME_TOKENS, encoder)
-    surname = tokens_of_distinct(rows["surname"], _SURNAME_TOKENS, encoder)
-    middle = tokens_of_distinct(rows["middle_names"], _MIDDLE_NAME_TOKENS, encoder)["second"]
+    forename = tokens_of_distinct(rows["forename"], FORENAME_TOKENS, encoder)
+    surname = tokens_of_distinct(rows["surname"], SURNAME_TOKENS, encoder)
+    middle = tokens_of_distinct(rows["middle_names"], MIDDLE_NAME_TOKENS, encoder)["second"]
     forename["second"] = np.where(forename["second"] == MISSING, middle, forename["second"])
     for field, tokens in (("forename", forename), ("surname", surname)):
         # An exact name is compared in three composites, so the salt never hides an agreement.

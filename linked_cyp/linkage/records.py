@@ -6,7 +6,8 @@ Where the identities come from is :mod:`linked_cyp.linkage.identities`; what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Protocol
 
 import duckdb
@@ -20,11 +21,11 @@ from linked_cyp.linkage.parameters import parameters
 from linked_cyp.linkage.person_records import (
     COLUMNS,
     DDL,
+    NAME_TOKENS,
     encode,
     expand,
     per_distinct,
 )
-from linked_cyp.names import compact_name, formal_name, name_parts, phonetic
 
 SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
 SAMPLED_PAIRS = 300_000
@@ -129,34 +130,38 @@ def name_agreement(field: str, frequencies: pl.DataFrame, encoder: Encoder) -> d
     share = people["n"].to_numpy() / people["n"].sum()
     draw = np.random.default_rng(parameters().seed)
     left, right = (draw.choice(len(share), SAMPLED_PAIRS, p=share) for _ in range(2))
-    compact = per_distinct(people["name"], compact_name)
-    heard = per_distinct(people["name"], phonetic).fill_null("").to_physical().to_numpy()
+    rules = NAME_TOKENS[field]
+    compact = per_distinct(people["name"], rules["name"][1])
     bloom = encoder.unsalted().bloom(field, compact, np.zeros(len(share), dtype=np.int64))
     common = sum(
         np.bitwise_count(lane[left] & lane[right]).astype(np.int32)
         for lane in (bloom.lane_0.view(np.uint64), bloom.lane_1.view(np.uint64))
     )
     alike = 200 * common / (bloom.bits[left] + bloom.bits[right])
-    part = people["name"].to_frame().select(name_parts(pl.col("name"))).to_series().to_list()
-    several = np.array([len(p or ()) > 1 for p in part])
-    shares_part = np.zeros(SAMPLED_PAIRS, dtype=bool)
-    for pair in np.flatnonzero(several[left] | several[right]).tolist():
-        shares_part[pair] = not set(part[left[pair]]).isdisjoint(part[right[pair]])
-    conditions = {
-        "exact": compact.to_physical().to_numpy()[left] == compact.to_numpy()[right],
-        "dice_80": alike >= 80,
-        "part": shares_part,
-        "sound": (heard[left] == heard[right]) & (heard[left] != ""),
-        "form": _share_a_form(people["name"], left, right),
-        "dice_60": alike >= 60,
-        "dice_45": alike >= 45,
-        "differ": np.ones(SAMPLED_PAIRS, dtype=bool),
+
+    def agree(*parts: str) -> np.ndarray:
+        """Whether one of the parts of one name is one of the other's."""
+        codes = _codes([per_distinct(people["name"], rules[part][1]) for part in parts])
+        found = np.zeros(SAMPLED_PAIRS, dtype=bool)
+        for one, other in product(codes, codes):
+            found |= (one[left] == other[right]) & (one[left] >= 0)
+        return found
+
+    conditions: dict[str, Callable[[], np.ndarray]] = {
+        "exact": lambda: agree("name"),
+        "dice_80": lambda: alike >= 80,
+        "part": lambda: agree("part_1", "part_2"),
+        "sound": lambda: agree("sound"),
+        "form": lambda: agree("form_1", "form_2", "second"),
+        "dice_60": lambda: alike >= 60,
+        "dice_45": lambda: alike >= 45,
+        "differ": lambda: np.ones(SAMPLED_PAIRS, dtype=bool),
     }
     shares: dict[str, float] = {}
     rest = np.ones(SAMPLED_PAIRS, dtype=bool)
     for level in comparison_levels()[field]:
         if level not in (NULL_LEVEL, "twin"):
-            here = rest & conditions[level]
+            here = rest & conditions[level]()
             # A level that was not drawn is rarer than one in the sample, not impossible.
             shares[level] = max(float(here.mean()), 0.5 / SAMPLED_PAIRS)
             rest &= ~here
@@ -185,13 +190,13 @@ def _name_agreement(
     }
 
 
-def _share_a_form(names: pl.Series, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Whether two forenames may stand for one name (as in the comparison's level)."""
-    both = pl.concat_list(formal_name(pl.col("name"), place) for place in (1, 2))
-    frame = names.alias("name").to_frame().select(both.list.drop_nulls())
-    forms = [set(x) for x in frame.to_series().to_list()]
-    pairs = zip(left.tolist(), right.tolist(), strict=True)
-    return np.array([not forms[a].isdisjoint(forms[b]) for a, b in pairs], dtype=bool)
+def _codes(texts: Sequence[pl.Series]) -> list[np.ndarray]:
+    """Numbers that are equal where the texts are; -1 for null."""
+    number = (
+        pl.concat([t.replace("", None).alias("text") for t in texts]).rank("dense").fill_null(0)
+    )
+    codes = number.cast(pl.Int64).to_numpy() - 1
+    return np.split(codes, len(texts))
 
 
 def _frequencies(names: pl.Series) -> pl.DataFrame:

@@ -71,7 +71,7 @@ def train(
     chosen = given or parameters()
     hardened = _is_hardened(con)
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE training_record AS"
+        "CREATE OR REPLACE TEMP VIEW training_record AS"
         " SELECT * FROM linkage.main.person_record WHERE alternative = 0 AND exclusion IS NULL"
     )
     relation = "temp.training_record"
@@ -86,7 +86,7 @@ def train(
     counts = _session_pairs(con, relation)
     wanted = [name for name, pairs in counts.items() if pairs >= chosen.fewest_pairs]
     trained, sessions = _learn(con, relation, start, wanted, chosen.em_pairs)
-    con.execute("DROP TABLE temp.training_record")
+    con.execute("DROP VIEW temp.training_record")
     # In small data a pair is likely to match, but that makes no shared birth date and postcode
     # better evidence: the prior has a ceiling.
     prior = min(true_share or chosen.fallback_prior, chosen.fallback_prior)
@@ -116,7 +116,10 @@ def _learn(
         for name in sessions:
             try:
                 splink.training.estimate_parameters_using_expectation_maximisation(
-                    model.TRAINING_BLOCKS[name], max_pairs=em_pairs
+                    model.TRAINING_BLOCKS[name],
+                    max_pairs=em_pairs,
+                    # There are none; each iteration then counts patterns instead of pairs.
+                    estimate_without_term_frequencies=True,
                 )
             except ValueError:
                 failed = name
