@@ -59,6 +59,11 @@ def record(
         taken = record_decisions(con, file, reviewer=reviewer)
     counts = ", ".join(f"{count} {word}" for word, count in taken.decisions.items())
     console.print(f"Recorded for sheet {taken.sheet_id}: {counts}.", highlight=False)
+    if taken.repeated:
+        console.print(
+            f"{taken.repeated:,} were recorded before and are not taken twice; to say one again,"
+            " give it another note."
+        )
     if taken.left_blank:
         console.print(f"{taken.left_blank} pairs were left blank.")
     console.print("The next run applies them: [bold]linked-cyp refresh[/bold]")

@@ -162,7 +162,7 @@ def _breach(output: OutputColumn, column: str) -> str:
         case "keep", "BIGINT" | "DOUBLE":
             bounds = [b for b in (output.source.minimum, output.source.maximum) if b is not None]
             limit = max([LARGEST_NUMBER, *(abs(float(bound)) for bound in bounds)])
-            return f"NOT (abs({column}) <= {limit})"
+            return f"NOT ({column} BETWEEN {-limit} AND {limit})"
         case "keep", "DATE" | "TIMESTAMP" | "BOOLEAN":
             return "false"
     raise Refused(f"{output.name}: unknown treatment")

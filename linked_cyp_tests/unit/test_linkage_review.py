@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from linked_cyp.commands import review as review_commands
 from linked_cyp.commands.review import app
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.expectations.suite import run_rules
@@ -239,6 +240,19 @@ def test_decisions_are_kept_with_who_when_and_on_what(con, tmp_path):
         ("different", "A. Example", "twins, I think", moment, sheet_id),
         ("same", "A. Example", None, moment, sheet_id),
     ]
+
+
+def test_an_old_file_recorded_again_does_not_outdo_a_later_answer(con, tmp_path):
+    sheet_id = draw_sheet(con, pairs=5, seed=1)
+    first = write(tmp_path / "first.csv", [f"{sheet_id},1,same,", f"{sheet_id},2,same,"])
+    corrected = write(tmp_path / "second.csv", [f"{sheet_id},1,different,"])
+    record_decisions(con, first, reviewer="R", now=datetime(2025, 1, 1))
+    record_decisions(con, corrected, reviewer="R", now=datetime(2025, 1, 2))
+    again = record_decisions(con, first, reviewer="R", now=datetime(2025, 1, 3))
+    assert (again.decisions["same"], again.repeated) == (0, 2)
+    assert sorted(newest_decisions(con)["decision"]) == ["different", "same"]
+    somebody_else = record_decisions(con, first, reviewer="S", now=datetime(2025, 1, 3))
+    assert somebody_else.decisions["same"] == 2
 
 
 @pytest.mark.parametrize(
@@ -562,7 +576,8 @@ def home(linked_file, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_way_of_a_sheet_through_the_commands(home):
+def test_the_way_of_a_sheet_through_the_commands(home, monkeypatch):
+    monkeypatch.setattr(review_commands.console, "width", 200)  # no word is broken
     run = CliRunner()
     made = run.invoke(app, ["sheet", "--pairs", "12", "--seed", "4"])
     assert made.exit_code == 0, made.output

@@ -29,6 +29,7 @@ class Recorded:
     sheet_id: str
     decisions: dict[str, int]  # by word
     left_blank: int
+    repeated: int = 0  # answers that this reviewer gave before, word for word
 
 
 def newest_sql(decisions: str, *, by_reviewer: bool = False) -> str:
@@ -74,6 +75,9 @@ def record_decisions(
 ) -> Recorded:
     """Take in a reviewer's file: all of it, or, when anything in it is wrong, nothing.
 
+    An answer that the reviewer gave before, with the same note, is not taken twice: an old file
+    recorded again must not outdo what was decided since.
+
     Args:
         con: connection with a writable ``linkage`` catalog.
         path: CSV as the review sheet saves it: ``sheet``, ``number``, ``decision`` (same,
@@ -112,17 +116,25 @@ def record_decisions(
             orient="row",
         )
         con.register("incoming", frame.to_arrow())
-        con.execute(
+        taken = con.execute(
             "INSERT INTO linkage.main.decision SELECT (SELECT coalesce(max(decision_id), 0)"
             " FROM linkage.main.decision) + row_number() OVER (ORDER BY number),"
-            " p.record_key_l, p.record_key_r, i.decision, ?, nullif(i.note, ''), ?, p.sheet_id,"
-            " p.match_weight, p.model_id"
-            " FROM incoming i JOIN linkage.main.review_pair p USING (sheet_id, number)",
-            [reviewer.strip(), (now or datetime.now(UTC)).replace(tzinfo=None)],
-        )
+            " p.record_key_l, p.record_key_r, i.decision, $reviewer, i.note, $now, p.sheet_id,"
+            " p.match_weight, p.model_id FROM (SELECT * REPLACE (nullif(note, '') AS note)"
+            " FROM incoming) i JOIN linkage.main.review_pair p USING (sheet_id, number)"
+            " WHERE NOT EXISTS (FROM linkage.main.decision d WHERE d.reviewer = $reviewer"
+            "  AND (d.sheet_id, d.record_key_l, d.record_key_r, d.decision)"
+            "  = (p.sheet_id, p.record_key_l, p.record_key_r, i.decision)"
+            "  AND d.note IS NOT DISTINCT FROM i.note) RETURNING decision",
+            {
+                "reviewer": reviewer.strip(),
+                "now": (now or datetime.now(UTC)).replace(tzinfo=None),
+            },
+        ).fetchall()
         con.unregister("incoming")
-    counts = {word: sum(row[2] == word for row in decided) for word in DECISIONS}
-    return Recorded(decided[0][0], counts, len(rows) - len(decided))
+    counts = {word: sum(row[0] == word for row in taken) for word in DECISIONS}
+    blank, repeated = len(rows) - len(decided), len(decided) - len(taken)
+    return Recorded(decided[0][0], counts, blank, repeated)
 
 
 Row = tuple[str, int, str, str]
