@@ -68,7 +68,8 @@ for table, rows in done.ds_results.items():
     for column in getattr(rows, "columns", ()):
         if str(column).startswith("ERR_"):
             failing = [int(n) for n in rows.index[rows[column] == True]]
-            flags.setdefault(str(column)[4:].lower(), []).extend([table.lower(), n] for n in failing)
+            found = flags.setdefault(str(column)[4:].lower(), [])
+            found += [[table.lower(), n] for n in failing]
 print(json.dumps({"wall": wall, "cpu": busy, "ran": len(done.dones), "flags": flags,
     "not run": [str(code).lower() for code in done.skips + done.fails],
     "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
@@ -92,7 +93,7 @@ def grown_return(folder: Path, children: int, episodes: int) -> dict[str, int]:
     written: dict[str, list[pl.DataFrame]] = {}
     with tempfile.TemporaryDirectory() as home:
         synthesise(Path(home), children=3000, years=(YEAR, YEAR))
-        for file in sorted(Path(home).glob(f"landing/*/ssda903/{YEAR}*/*.csv")):
+        for file in sorted(Path(home).glob(f"landing/*/ssda903/{YEAR}/*.csv")):
             rows = pl.read_csv(file, infer_schema=False)
             for table in contract.tables.values():
                 if {c.physical_name for c in table.columns} == set(rows.columns):

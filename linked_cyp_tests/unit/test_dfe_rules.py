@@ -236,3 +236,62 @@ def test_a_stored_return_gives_counts_by_rule(con: duckdb.DuckDBPyConnection) ->
     }
     assert "141" not in counts, "there are no episodes to judge"
     assert con.sql("SELECT table_name FROM duckdb_tables()").fetchall() == [("header",)]
+
+
+def test_rows_without_a_child_are_in_no_sequence(con: duckdb.DuckDBPyConnection) -> None:
+    rows = {
+        "CHILD": [None, None, "a", "a"],
+        "DECOM": ["01/04/2023", "01/05/2023"] * 2,
+        "DEC": ["01/06/2023", None] * 2,
+    }
+    assert failing(con, "501", Episodes=rows) == {("Episodes", 3)}
+
+
+def test_missing_between_two_periods_of_care_is_missing_before_one_starts(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    episodes = {
+        "CHILD": ["a", "a", "b", "b", "c"],
+        "DECOM": ["01/04/2023", "01/12/2023", "01/04/2023", "01/12/2023", "01/12/2023"],
+        "DEC": ["01/05/2023", None, "01/12/2023", None, None],
+    }
+    missing = {"CHILD": ["a", "b", "c"], "MIS_START": ["01/06/2023"] * 3}
+    found = failing(con, "581", Episodes=episodes, Missing=missing)
+    assert found == {("Missing", 0), ("Missing", 2)}
+
+
+def test_the_episode_after_a_temporary_placement_fails_where_it_is_another(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    episodes = {
+        "CHILD": ["a"] * 3 + ["b"] * 3,
+        "DECOM": ["01/05/2023", "01/06/2023", "10/06/2023"] * 2,
+        "PLACE": ["U1", "T1", "U2", "U1", "T1", "U1"],
+        "RNE": ["S", "P", "P"] * 2,
+    }
+    assert failing(con, "383", Episodes=episodes) == {("Episodes", 2)}
+
+
+def test_need_is_compared_within_a_period_of_care(con: duckdb.DuckDBPyConnection) -> None:
+    episodes = {
+        "CHILD": ["a", "a", "b", "b"],
+        "DECOM": ["01/05/2023", "01/06/2023", "01/05/2023", "01/07/2023"],
+        "DEC": ["01/06/2023", None, "01/06/2023", None],
+        "REC": ["X1", None, "E4A", None],
+        "RNE": ["S", "P", "S", "S"],
+        "CIN": ["N1", "N2", "N1", "N2"],
+    }
+    assert failing(con, "504", Episodes=episodes) == {("Episodes", 1)}
+
+
+def test_leaving_on_the_last_day_is_having_been_there_all_year(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    episodes = {
+        "CHILD": ["a", "a", "b"],
+        "DECOM": ["01/01/2022", "01/02/2024", "01/01/2022"],
+        "DEC": ["01/02/2024", "31/03/2024", "30/03/2024"],
+        "REC": ["X1", "E4A", "E4A"],
+        "RNE": ["S", "L", "S"],
+    }
+    assert failing(con, "191", Episodes=episodes, OC2={"CHILD": ["z"]}) == {("Episodes", 0)}
