@@ -32,6 +32,7 @@ CREATE TABLE warehouse.linkage.bridge AS
     UNION ALL SELECT i + 1000, 'sus_apc', (i * 7919 + 4611686018427387904)::BIGINT,
            'identifier'
     FROM range({CHILDREN} - 15) r(i);
+CREATE TABLE warehouse.linkage.delivery AS SELECT 'brent.2024.aaa' AS delivery_id;
 CREATE TABLE warehouse.curated.child AS
     SELECT person_id, CASE WHEN record_key % 2 = 0 THEN 'F' ELSE 'M' END AS sex_code,
            DATE '2010-01-01' + INTERVAL (record_key) MONTH AS birth_month,

@@ -34,6 +34,7 @@ PAIRS = ["linkage", "pairs"]
 PERSON = ["linkage", "person"]
 REGISTRY = ["linkage", "registry"]
 BRIDGE = ["linkage", "bridge"]
+STEPS = (PAIRS, PERSON, REGISTRY)  # each made from the one before, and all from the records
 RULES: Mapping[str, Callable[[], list[Rule]]] = {
     "person_record": linkage_checks.person_record_rules,
     "model": linkage_checks.model_rules,
@@ -268,7 +269,11 @@ def bridge() -> dg.AssetsDefinition:
 
 
 def _owed(connection: Any, key: Sequence[str], context: dg.AssetExecutionContext) -> None:
-    checks.owed(connection, key, f"linkage.main.{key[-1]}", RULES[key[-1]](), context)
+    """A step's own checks, and those of the steps after it: no bridge from records of now and
+    persons of before."""
+    after = STEPS[STEPS.index(key) + 1 :] if key in STEPS else STEPS
+    for made in (key, *after):
+        checks.owed(connection, made, f"linkage.main.{made[-1]}", RULES[made[-1]](), context)
 
 
 def _checked(

@@ -20,6 +20,7 @@ import polars as pl
 from linked_cyp.encoded import received
 from linked_cyp.encoded.content import ALIAS, PERSON_RECORD, RECORD_COLUMNS
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.linkage.exclusions import in_force
 from linked_cyp.linkage.records import NameAgreement
 
 EARLIER_STATES = 8  # kept of one person; more rows cost pairs and find almost nothing
@@ -44,11 +45,14 @@ class EncodedPersons:
     """Person records of the accepted deliveries that came encoded.
 
     ``deliveries`` has ``delivery_id``, ``source``, ``supplier`` and ``place`` (oldest first) of
-    every accepted delivery. ``outdated`` counts those encoded by an earlier version of linked-cyp.
+    every accepted delivery. ``outdated`` are the ids of those encoded by an earlier version of
+    linked-cyp, and ``unexcluded`` of those that were encoded before an exclusion of their feed was
+    there: who it excludes cannot be seen in them.
     """
 
     deliveries: pl.DataFrame
-    outdated: int
+    outdated: frozenset[str] = frozenset()
+    unexcluded: frozenset[str] = frozenset()
 
     def add_records(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
         """Add them to a table of person records, merging those of the same source person.
@@ -118,18 +122,32 @@ def encoded_persons(
 
     Args:
         con: connection with the identifiable store.
-        deliveries: ``delivery_id``, ``source``, ``supplier``, ``place``.
+        deliveries: ``delivery_id``, ``feed``, ``source``, ``supplier``, ``place``.
     """
     if not received.has_any(con):
         return None
-    versions = con.execute(f"SELECT delivery_id, encoding FROM {received.DELIVERY}").pl()
+    columns = {row[0] for row in con.execute(f"DESCRIBE {received.DELIVERY}").fetchall()}
+    known = "exclusions" if "exclusions" in columns else "NULL::VARCHAR AS exclusions"
+    versions = con.execute(f"SELECT delivery_id, encoding, {known} FROM {received.DELIVERY}").pl()
     held = deliveries.join(versions, on="delivery_id")
     if held.is_empty():
         return None
     from linked_cyp.encoded.compatibility import encoding_version
 
-    outdated = held.filter(pl.col("encoding") != encoding_version()).height
-    return EncodedPersons(held.select("delivery_id", "source", "supplier", "place"), outdated)
+    outdated = held.filter(pl.col("encoding") != encoding_version())
+    unexcluded = [
+        delivery_id
+        for delivery_id, feed, then in outdated.select(
+            "delivery_id", "feed", "exclusions"
+        ).iter_rows()
+        # Nobody knows those of a delivery that was taken before they were kept.
+        if then is None or set(in_force(feed)) - set(json.loads(then))
+    ]
+    return EncodedPersons(
+        held.select("delivery_id", "source", "supplier", "place"),
+        frozenset(outdated["delivery_id"]),
+        frozenset(unexcluded),
+    )
 
 
 def _arrive(con: duckdb.DuckDBPyConnection) -> None:

@@ -28,6 +28,7 @@ from linked_cyp.expectations.suite import CheckOutcome, run_rules
 from linked_cyp.keys import Keys
 from linked_cyp.landing import STATEMENT, LandedDelivery
 from linked_cyp.ledger import ENCODED, REJECTED
+from linked_cyp.linkage.exclusions import in_force
 from linked_cyp.pseudonymisation_plan import declared_only, target
 from linked_cyp.readers.files import sha256
 from linked_cyp.sql import literal, quoted
@@ -38,7 +39,9 @@ _DDL = f"""
 CREATE SCHEMA IF NOT EXISTS {ENCODED};
 CREATE TABLE IF NOT EXISTS {DELIVERY} (
     delivery_id VARCHAR NOT NULL, encoding VARCHAR, people BIGINT, name_agreement VARCHAR,
-    checks VARCHAR);
+    checks VARCHAR, exclusions VARCHAR);
+-- A store from before they were kept.
+ALTER TABLE {DELIVERY} ADD COLUMN IF NOT EXISTS exclusions VARCHAR;
 """
 # Marks among a check's metrics.
 BY_SUPPLIER = "checked by the supplier before encoding"
@@ -125,10 +128,17 @@ def store(
         name: [(o.name, o.passed, o.severity, dict(o.metrics)) for o in outcomes]
         for name, outcomes in statement.checks.items()
     }
+    # Those of the supplier are ours: they are part of the encoding version.
+    excluded = json.dumps(in_force(contract.feed))
     agreement = json.dumps({f: dict(shares) for f, shares in statement.name_agreement.items()})
     con.execute(
-        f"INSERT INTO {DELIVERY} VALUES (?, ?, ?, ?, ?)",
-        [delivery_id, statement.encoding, statement.people, agreement, json.dumps(verdicts)],
+        f"INSERT INTO {DELIVERY}"
+        " (delivery_id, encoding, people, name_agreement, checks, exclusions)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            *(delivery_id, statement.encoding, statement.people),
+            *(agreement, json.dumps(verdicts), excluded),
+        ],
     )
     for problem in statement.problems:
         _store_problem(con, contract, delivery_id, problem)

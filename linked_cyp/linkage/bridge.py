@@ -21,10 +21,13 @@ def publish_bridge(
     """Write what the warehouse may know: who is who, how surely, and how the run went.
 
     ``warehouse.linkage.bridge`` (record_key, feed, person_id, tier), ``warehouse.linkage.summary``
-    (run_id, run_date, measure, value; one set per run) and ``warehouse.linkage.model`` (number,
-    creation and fingerprint). Tiers: *identifier* (agrees in NHS number, UPN or local id, and in
-    birth date or forename, with a record of the person), *strong* and *probable* (by match
-    weight), *unlinked* (alone) and *excluded* (may not be linked).
+    (run_id, run_date, measure, value; one set per run), ``warehouse.linkage.model`` (number,
+    creation and fingerprint) and ``warehouse.linkage.delivery`` (delivery_id: what the person
+    records were built from, which the release gate compares with the ledger).
+
+    Tiers: *identifier* (agrees in NHS number, UPN or local id, and in birth date or forename, with
+    a record of the person), *strong* and *probable* (by match weight), *unlinked* (alone) and
+    *excluded* (may not be linked).
 
     Returns:
         The measures of this run.
@@ -46,6 +49,10 @@ def publish_bridge(
         con.execute("BEGIN TRANSACTION")
         try:
             con.execute("CREATE OR REPLACE TABLE warehouse.linkage.bridge AS FROM bridge_now")
+            con.execute(
+                "CREATE OR REPLACE TABLE warehouse.linkage.delivery AS"
+                " SELECT delivery_id FROM linkage.main.delivery ORDER BY ALL"
+            )
             con.execute(
                 "CREATE TABLE IF NOT EXISTS warehouse.linkage.summary"
                 " (run_id BIGINT, run_date DATE, measure VARCHAR, value BIGINT)"

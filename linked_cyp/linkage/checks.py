@@ -39,6 +39,18 @@ def person_record_rules() -> list[Rule]:
             "Every source person has an identifier, or a date of birth and a postcode.",
             "warn",
         ),
+        zero_rows(
+            "encoded__exclusions_current",
+            "SELECT 1 FROM {schema}.delivery WHERE lacks_exclusions",
+            "No encoded delivery is from before an exclusion of its feed: who was adopted, say, was"
+            " marked by its supplier under the exclusions of then. It must be encoded again.",
+        ),
+        zero_rows(
+            "encoded__version_current",
+            "SELECT 1 FROM {schema}.delivery WHERE is_outdated",
+            "Every encoded delivery was encoded by this version of linked-cyp.",
+            "warn",
+        ),
     ]
 
 
@@ -224,6 +236,12 @@ def bridge_rules() -> list[Rule]:
         not_null("person_id"),
         not_null("feed"),
         in_set("tier", TIERS, "error"),
+        zero_rows(
+            "excluded__alone",
+            "SELECT person_id FROM {batch} GROUP BY 1"
+            " HAVING count(*) > 1 AND bool_or(tier = 'excluded')",
+            "Nobody who may not be linked shares a person id with another record.",
+        ),
     ]
 
 

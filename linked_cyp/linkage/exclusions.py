@@ -38,6 +38,11 @@ class Exclusion:
             return f"upper(trim({column})) IN ({listed})"
         return f"lower(trim({column})) NOT IN ('', '0', 'false')"
 
+    def parts(self) -> tuple[str, ...]:
+        """The rule as texts, one for each value that it names."""
+        where = f"{self.table}.{self.column}"
+        return tuple(f"{self.reason}: {where} {value}" for value in self.values or ("*",))
+
 
 @cache
 def exclusions(file: Path = FILE) -> tuple[Exclusion, ...]:
@@ -46,6 +51,11 @@ def exclusions(file: Path = FILE) -> tuple[Exclusion, ...]:
         Exclusion(**{**item, "values": tuple(item.get("values", ()))})
         for item in tomllib.loads(file.read_text(encoding="utf-8"))["exclusion"]
     )
+
+
+def in_force(feed: str) -> tuple[str, ...]:
+    """All that excludes somebody by a feed's rows, as texts to be kept and compared later."""
+    return tuple(sorted({part for e in exclusions() if e.feed == feed for part in e.parts()}))
 
 
 @cache

@@ -162,7 +162,7 @@ def build_person_records(
         read_identities(con, contracts, keys) as read,
     ):
         others = encoded_persons(
-            con, read.deliveries.select("delivery_id", "source", "supplier", "place")
+            con, read.deliveries.select("delivery_id", "feed", "source", "supplier", "place")
         )
         if others and not hardened:
             raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
@@ -174,6 +174,14 @@ def build_person_records(
                 con.execute(_ALIASES).pl(),
                 Encoder(keys, hardened=hardened),
                 others,
+                _counted(con).with_columns(
+                    pl.col("delivery_id")
+                    .is_in(others.outdated if others else [])
+                    .alias("is_outdated"),
+                    pl.col("delivery_id")
+                    .is_in(others.unexcluded if others else [])
+                    .alias("lacks_exclusions"),
+                ),
             )
             spread(con, spreading_reasons())
     persons, excluded = con.execute(
@@ -185,7 +193,14 @@ def build_person_records(
         "rows": rows,
         "excluded": excluded,
     }
-    return counts | ({"encoded by an earlier version": others.outdated} if others else {})
+    return counts | ({"encoded by an earlier version": len(others.outdated)} if others else {})
+
+
+def _counted(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Every delivery that counts, also of a feed without contract: what a release is held to."""
+    return con.execute(
+        "SELECT delivery_id FROM identifiable.ledger.current WHERE status = 'accepted' ORDER BY ALL"
+    ).pl()
 
 
 _FACT_DDL = """

@@ -28,6 +28,8 @@ from linked_cyp.linkage.person_records import (
 )
 
 SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
+DELIVERY_DDL = "delivery_id VARCHAR, is_outdated BOOLEAN, lacks_exclusions BOOLEAN"
+NO_DELIVERIES = pl.DataFrame(schema={"delivery_id": pl.String})
 SAMPLED_PAIRS = 300_000
 
 
@@ -38,6 +40,7 @@ def write_person_records(
     aliases: pl.DataFrame,
     encoder: Encoder,
     others: OtherRecords | None = None,
+    deliveries: pl.DataFrame | None = None,
 ) -> int:
     """Encode identities batch by batch into ``linkage.main.person_record`` and its companions.
 
@@ -50,6 +53,8 @@ def write_person_records(
             replaced each other, standardised.
         encoder: how names are encoded.
         others: records that were encoded elsewhere, with the same keys.
+        deliveries: what the ledger counted: ``delivery_id``, ``is_outdated`` (encoded elsewhere by
+            an earlier version) and ``lacks_exclusions`` (and without an exclusion of now).
 
     Returns:
         Number of rows, alternatives included.
@@ -72,6 +77,7 @@ def write_person_records(
         )
         con.execute("DROP TABLE encoded")
         _replace(con, "source", SOURCE_DDL, sources)
+        _replace(con, "delivery", DELIVERY_DDL, NO_DELIVERIES if deliveries is None else deliveries)
         _replace(
             con,
             "identifier_alias",

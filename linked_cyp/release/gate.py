@@ -12,6 +12,8 @@ from linked_cyp.errors import value_free
 
 CHECKS = "warehouse.provenance.check_result"
 DELIVERIES = "warehouse.pseudonymised.delivery"
+BRIDGE = "warehouse.linkage.bridge"
+LINKED = "warehouse.linkage.delivery"
 MOST_NAMED = 10
 
 
@@ -21,10 +23,12 @@ def gate(con: duckdb.DuckDBPyConnection) -> list[str]:
     Args:
         con: a connection with the warehouse attached as ``warehouse``. ``provenance.check_result``
             has asset, delivery_id, check_name, severity, passed, run_id and checked_at; the
-            latest row of each asset, delivery and check counts.
+            latest row of each asset, delivery and check counts. ``linkage.delivery`` has the
+            delivery_id of every delivery that counted when the records of ``linkage.bridge`` were
+            made.
     """
     with value_free("reading the warehouse's gates"):
-        return [*_deliveries(con), *_checks(con)]
+        return [*_deliveries(con), *_links(con), *_checks(con)]
 
 
 def exists(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
@@ -45,6 +49,32 @@ def _deliveries(con: duckdb.DuckDBPyConnection) -> list[str]:
             f"SELECT count(*) FROM {DELIVERIES} WHERE status = 'accepted'"
         ).fetchone()
     return [] if accepted and accepted[0] else ["no delivery has been accepted"]
+
+
+def _links(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Whether the links were made from the deliveries that count now.
+
+    A new delivery may say that a child was adopted, and a withdrawn one may be why two records are
+    linked. A bridge without rows links nobody.
+    """
+    if not (exists(con, DELIVERIES) and exists(con, BRIDGE)):
+        return []
+    if con.execute(f"FROM {BRIDGE} LIMIT 1").fetchone() is None:
+        return []
+    if not exists(con, LINKED):
+        return ["the bridge does not say which deliveries it was made from: link again"]
+    counted = f"SELECT delivery_id FROM {DELIVERIES} WHERE status = 'accepted'"
+    new, gone = con.execute(
+        f"WITH linked AS (SELECT delivery_id FROM {LINKED}), counted AS ({counted})"
+        " SELECT (SELECT count(*) FROM counted ANTI JOIN linked USING (delivery_id)),"
+        " (SELECT count(*) FROM linked ANTI JOIN counted USING (delivery_id))"
+    ).fetchall()[0]
+    reasons = []
+    if new:
+        reasons.append(f"deliveries accepted that linkage has not read: {new}; link again")
+    if gone:
+        reasons.append(f"deliveries linked that no longer count: {gone}; link again")
+    return reasons
 
 
 def _checks(con: duckdb.DuckDBPyConnection) -> list[str]:

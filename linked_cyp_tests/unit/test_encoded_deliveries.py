@@ -16,9 +16,12 @@ from linked_cyp.encoded import compatibility, received
 from linked_cyp.encoded.produce import encode
 from linked_cyp.encoded.statement import Problem, Statement
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.expectations import run_rules
 from linked_cyp.keys import Keys
 from linked_cyp.landing import STATEMENT, identify
 from linked_cyp.ledger import ARCHIVE, REJECTED
+from linked_cyp.linkage import build_person_records, exclusions
+from linked_cyp.linkage.checks import person_record_rules
 from linked_cyp_tests.encoded_support import (
     CENSUS,
     CONTRACTS,
@@ -335,3 +338,31 @@ def test_the_return_that_the_centre_would_refuse_is_not_encoded(tmp_path: Path) 
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     with pytest.raises(LinkedCypError, match="of which there is no contract"):
         encode(folder, {}, keys_of("ssda903"), POSTCODES, tmp_path / "out")
+
+
+def test_a_delivery_encoded_before_an_exclusion_of_its_feed_fails_a_check(
+    here: Centre, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert here.take(made).status == "accepted"
+
+    def failed() -> list[str]:
+        with here.open() as con:
+            build_person_records(con, CONTRACTS, here.keys)
+            held = run_rules(con, "linkage.main.person_record", person_record_rules())
+        return [o.name for o in held if not o.passed and o.name.startswith("encoded__")]
+
+    assert failed() == []
+    monkeypatch.setattr(compatibility, "encoding_version", lambda: "0" * 16)
+    assert failed() == ["encoded__version_current"]
+    known = exclusions.exclusions()
+    for feed, expected in (
+        ("ssda903", ["encoded__version_current"]),
+        (CENSUS.feed, ["encoded__exclusions_current", "encoded__version_current"]),
+    ):
+        added = exclusions.Exclusion(feed, "pupil_on_roll", "upn", "adoption", ("X",))
+        monkeypatch.setattr(exclusions, "exclusions", lambda added=added: (*known, added))
+        assert failed() == expected
+    monkeypatch.setattr(exclusions, "exclusions", lambda: known)
+    with here.open() as con:  # taken before exclusions were kept
+        con.execute(f"UPDATE {received.DELIVERY} SET exclusions = NULL")
+        assert failed() == ["encoded__exclusions_current", "encoded__version_current"]

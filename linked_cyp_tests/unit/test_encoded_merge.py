@@ -91,7 +91,7 @@ def merged(
                 "place": [10 * n for n in numbers],
             }
         )
-        EncodedPersons(sources, 0).add_records(con, "made")
+        EncodedPersons(sources).add_records(con, "made")
         return con.execute("FROM made").pl()
 
 

@@ -10,14 +10,37 @@ import duckdb
 import polars as pl
 import pytest
 
-from linked_cyp import provenance
+from linked_cyp import ledger, provenance, pseudonymise
 from linked_cyp.contracts import load_contracts
-from linked_cyp.defs.linkage import BRIDGE, PERSON, bridge, person
-from linked_cyp.expectations import CheckOutcome
-from linked_cyp.linkage import build_person_records, identities, resolution
+from linked_cyp.defs.linkage import (
+    BRIDGE,
+    PAIRS,
+    PERSON,
+    REGISTRY,
+    bridge,
+    person,
+    person_record,
+)
+from linked_cyp.expectations import CheckOutcome, run_rules
+from linked_cyp.keys import Keys
+from linked_cyp.linkage import (
+    build_person_records,
+    identities,
+    predict,
+    publish_bridge,
+    resolution,
+    resolve,
+    train,
+    update_registry,
+)
+from linked_cyp.linkage.checks import bridge_rules
+from linked_cyp.linkage.exclusions import Exclusion, exclusions
 from linked_cyp.linkage.report import rules
 from linked_cyp.linkage.splink_session import _quiet
+from linked_cyp.release import gate
 from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp_tests.encoded_support import MASTER
+from linked_cyp_tests.unit.test_linkage_exclusions import deliver as deliver_child
 from linked_cyp_tests.unit.test_linkage_run import Run
 
 HELD = CheckOutcome("record_key__unique", True, "error")
@@ -122,3 +145,58 @@ def test_splink_is_silent_also_after_it_has_spoken(caplog):
         spoken.warning("a value")
     spoken.warning("after")
     assert caplog.messages == ["before", "after"]
+
+
+def test_a_later_delivery_stops_releases_until_it_is_linked():
+    con = duckdb.connect()
+    con.execute(
+        "ATTACH ':memory:' AS identifiable; ATTACH ':memory:' AS linkage;"
+        "ATTACH ':memory:' AS warehouse"
+    )
+    ledger.prepare(con)
+    record(con, "warehouse", ("raw", "any"))
+    keys = Keys(MASTER.digest())
+
+    def deliver(feed: str, marked: Exclusion | None = None) -> list[str]:
+        deliver_child(con, "brent", feed, 0, marked)
+        pseudonymise.sync_ledger(con)
+        return gate(con)
+
+    def link() -> list[str]:
+        build_person_records(con, load_contracts(PROJECT_ROOT / "data_contracts"), keys)
+        train(con)
+        predict(con)
+        resolve(con)
+        update_registry(con)
+        publish_bridge(con)
+        return gate(con)
+
+    deliver("ssda903")
+    deliver("pds_demographics")
+    assert link() == []
+    adopted = next(rule for rule in exclusions() if rule.feed == "cin_census")
+    stopped = ["deliveries accepted that linkage has not read: 1; link again"]
+    assert deliver("cin_census", adopted) == stopped
+    assert gate(con) == stopped
+    assert link() == []
+    held = run_rules(con, "warehouse.linkage.bridge", bridge_rules())
+    assert all(outcome.passed for outcome in held)
+    # Links of before, with what is known now, would not have held.
+    con.execute("UPDATE warehouse.linkage.bridge SET person_id = 1")
+    held = run_rules(con, "warehouse.linkage.bridge", bridge_rules())
+    assert [o.name for o in held if not o.passed] == ["excluded__alone"]
+
+
+def test_records_made_anew_owe_the_persons_too(tmp_path):
+    run = Run(tmp_path)
+    with run.open() as con:
+        for key in (PAIRS, PERSON, REGISTRY):
+            record(con, "linkage", tuple(key))
+    with run.stores.connect(identifiable="rw") as con:
+        ledger.prepare(con)
+    contracts = load_contracts(PROJECT_ROOT / "data_contracts")
+    assert materialize(person_record(contracts, []), run)
+    with run.open() as con:
+        failed = {name.split(":")[0] for name in provenance.failed(con, "linkage")}
+    assert failed == {"linkage/pairs", "linkage/person", "linkage/registry"}
+    assert not materialize(bridge(), run)
