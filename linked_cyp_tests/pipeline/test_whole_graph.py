@@ -29,9 +29,11 @@ SPOKEN_BY_ASSETS = {
     "data fingerprint",
     "file",
     "invocation_id",
+    "mode",
     "period",
     "reason",
     "release",
+    "report",
     "status",
     "supplier",
     "training sessions",
@@ -262,7 +264,8 @@ def test_each_planted_child_is_one_person_in_every_feed(
            GROUP BY 1"""
     ).fetchall()
     assert len(rows) == len(story.needles["nhs number"])
-    assert all(feeds >= 4 for _, feeds in rows)
+    apart = [feeds for _, feeds in rows if feeds < 4]
+    assert apart == [1]  # the child marked as adopted is linked to nothing
 
 
 # --- the release --------------------------------------------------------------------------------
@@ -320,7 +323,7 @@ def test_every_research_table_joins_to_a_child(both: duckdb.DuckDBPyConnection) 
     names = research_tables(both, "after")
     assert len(names) > 15
     empty = set()
-    for name in names:
+    for name in sorted(set(names) - {"curated.looked_after_episode_repair"}):  # counts of rules
         rows, lost = both.execute(
             f"""SELECT count(*), count(*) FILTER (person_id IS NULL OR person_id NOT IN
                 (SELECT person_id FROM after.curated.child)) FROM after.{name}"""

@@ -112,7 +112,11 @@ def plant(
 
 
 def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
-    """One good row per child, an undeclared column of names, and a row with a name for a date."""
+    """One good row per child, an undeclared column of names, and a row with a name for a date.
+
+    A row of the table of adopted children takes a child out of linkage, so only the last has one.
+    """
+    children = children[-1:] if table.name == "ad1" else children
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([*(c.physical_name for c in table.columns), "Case worker's remarks"])
