@@ -295,3 +295,21 @@ def test_leaving_on_the_last_day_is_having_been_there_all_year(
         "RNE": ["S", "L", "S"],
     }
     assert failing(con, "191", Episodes=episodes, OC2={"CHILD": ["z"]}) == {("Episodes", 0)}
+
+
+def test_the_last_social_worker_episode_may_be_open_and_an_earlier_one_not(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    rows = {
+        "CHILD": ["a", "a", "b", "b"],
+        "SW_DECOM": ["01/05/2023", "01/06/2023", "01/05/2023", "01/06/2023"],
+        "SW_DEC": [None, None, "01/06/2023", None],
+    }
+    assert failing(con, "SW14STG2", SWEpisodes=rows) == {("SWEpisodes", 0)}
+
+
+def test_a_new_episode_that_needs_a_continuation_may_have_no_start(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    episodes = {"CHILD": ["a"], "DECOM": [None], "DEC": ["01/06/2023"], "REC": ["X1"]}
+    assert failing(con, "388", Episodes=episodes) == {("Episodes", 0)}
