@@ -35,7 +35,7 @@ from linked_cyp.synthetic import synthesise
 from linked_cyp_tests.privacy.planted import SUPPLIER, plant
 
 CHILDREN = 260
-SEED = 2  # in which a looked-after child is admitted to hospital in the months delivered
+SEED = 8  # in which a looked-after child is admitted to hospital in the months delivered
 PROJECT = "demo"
 LEAVER = "leavershire"
 LEAVERS = range(21, 33)

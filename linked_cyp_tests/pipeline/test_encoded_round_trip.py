@@ -124,7 +124,7 @@ def test_the_step_of_the_graph_takes_it_and_says_who_checked(
     target = here.stores.settings.landing / Path(*sent.parts[-3:])
     shutil.copytree(sent, target)
     (landed,) = landing.discover(here.stores.settings.landing, CONTRACTS)
-    outcome, verdicts = feeds.ingest(here.stores, contract, landed.delivery_id, "a run")
+    outcome, verdicts, _ = feeds.ingest(here.stores, contract, landed.delivery_id, "a run")
     assert outcome.is_encoded
     year = contract.collection_year(outcome.period)
     for table in contract.tables.values():
