@@ -11,6 +11,7 @@ from linked_cyp.errors import value_free
 from linked_cyp.linkage.edges import edge_class_sql, supported_sql
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.registry import EVENTS
+from linked_cyp.sql import transaction
 
 TIERS = ("identifier", "strong", "probable", "unlinked", "excluded")
 
@@ -46,37 +47,33 @@ def publish_bridge(
         ).fetchall()
         con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
         con.register("bridge_now", bridge.to_arrow())
-        con.execute("BEGIN TRANSACTION")
         try:
-            con.execute("CREATE OR REPLACE TABLE warehouse.linkage.bridge AS FROM bridge_now")
-            con.execute(
-                "CREATE OR REPLACE TABLE warehouse.linkage.delivery AS"
-                " SELECT delivery_id FROM linkage.main.delivery ORDER BY ALL"
-            )
-            con.execute(
-                "CREATE TABLE IF NOT EXISTS warehouse.linkage.summary"
-                " (run_id BIGINT, run_date DATE, measure VARCHAR, value BIGINT)"
-            )
-            con.execute("DELETE FROM warehouse.linkage.summary WHERE run_id = ?", [run_id])
-            con.executemany(
-                "INSERT INTO warehouse.linkage.summary VALUES (?, ?, ?, ?)",
-                [(run_id, day, name, value) for name, value in measures.items()],
-            )
-            con.execute(
-                "CREATE OR REPLACE TABLE warehouse.linkage.model (model_id BIGINT,"
-                " created TIMESTAMP, fingerprint VARCHAR, splink_version VARCHAR,"
-                " is_hardened BOOLEAN, records BIGINT)"
-            )
-            for number, created, text, *rest in models:
-                fingerprint = hashlib.sha256(text.encode()).hexdigest()
+            with transaction(con):
+                con.execute("CREATE OR REPLACE TABLE warehouse.linkage.bridge AS FROM bridge_now")
                 con.execute(
-                    "INSERT INTO warehouse.linkage.model VALUES (?, ?, ?, ?, ?, ?)",
-                    [number, created, fingerprint, *rest],
+                    "CREATE OR REPLACE TABLE warehouse.linkage.delivery AS"
+                    " SELECT delivery_id FROM linkage.main.delivery ORDER BY ALL"
                 )
-            con.execute("COMMIT")
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
+                con.execute(
+                    "CREATE TABLE IF NOT EXISTS warehouse.linkage.summary"
+                    " (run_id BIGINT, run_date DATE, measure VARCHAR, value BIGINT)"
+                )
+                con.execute("DELETE FROM warehouse.linkage.summary WHERE run_id = ?", [run_id])
+                con.executemany(
+                    "INSERT INTO warehouse.linkage.summary VALUES (?, ?, ?, ?)",
+                    [(run_id, day, name, value) for name, value in measures.items()],
+                )
+                con.execute(
+                    "CREATE OR REPLACE TABLE warehouse.linkage.model (model_id BIGINT,"
+                    " created TIMESTAMP, fingerprint VARCHAR, splink_version VARCHAR,"
+                    " is_hardened BOOLEAN, records BIGINT)"
+                )
+                for number, created, text, *rest in models:
+                    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+                    con.execute(
+                        "INSERT INTO warehouse.linkage.model VALUES (?, ?, ?, ?, ?, ?)",
+                        [number, created, fingerprint, *rest],
+                    )
         finally:
             con.unregister("bridge_now")
     return measures

@@ -23,6 +23,7 @@ from linked_cyp.linkage.person_records import COLUMNS
 from linked_cyp.linkage.spark import Spark
 from linked_cyp.linkage.splink_session import SCHEMA, linker
 from linked_cyp.linkage.training import TrainedModel, current_model
+from linked_cyp.sql import transaction
 
 _FOUND = f"memory.{SCHEMA}.pair_found"
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -196,8 +197,7 @@ def _store(
     use_state: bool,
 ) -> int:
     """Write what was found in one transaction; how many stored pairs are still right."""
-    con.execute("BEGIN TRANSACTION")
-    try:
+    with transaction(con):
         kept = 0
         if plan.is_full:
             con.execute(f"CREATE OR REPLACE TABLE linkage.main.pairs AS FROM {_FOUND}")
@@ -209,10 +209,6 @@ def _store(
             incremental.remember(con, trained.model_id)
         else:
             incremental.forget(con)
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
     return kept
 
 

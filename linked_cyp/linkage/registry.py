@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.errors import value_free
+from linked_cyp.sql import transaction
 
 EVENTS = ("created", "merged", "split", "moved", "retired", "restored")
 
@@ -44,13 +45,8 @@ def update_registry(
     day = run_date or datetime.now(UTC).date()
     with value_free("updating the registry of persons"):
         con.execute(_DDL)
-        con.execute("BEGIN TRANSACTION")
-        try:
+        with transaction(con):
             counts = _update(con, day)
-            con.execute("COMMIT")
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
     return counts
 
 

@@ -33,6 +33,7 @@ from linked_cyp.linkage.training import (
     newest_model,
     train,
 )
+from linked_cyp.sql import transaction
 from linked_cyp.stores import open_engine
 
 RETRAINING_DDL = """
@@ -129,15 +130,10 @@ def accept_model(con: duckdb.DuckDBPyConnection, model_id: int) -> TrainedModel:
         raise LinkedCypError(
             f"linkage model {model_id} was not compared with {before.model_id}, which is in force"
         )
-    con.execute("BEGIN TRANSACTION")
-    try:
+    with transaction(con):
         con.execute(f"INSERT INTO {IN_FORCE} FROM {CANDIDATES} WHERE model_id = ?", [model_id])
         con.execute(f"DELETE FROM {CANDIDATES}")
         _write(con, before.model_id, model_id, _frame([("accepted", None, None, None, 1.0)]))
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
     return in_force(con)
 
 

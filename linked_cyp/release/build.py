@@ -9,8 +9,7 @@ in R, JavaScript and spreadsheets, and a leading letter, so that none of them re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +20,7 @@ from linked_cyp.dictionary import Entry
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.lineage import ColumnRef
 from linked_cyp.release.project import Project
-from linked_cyp.sql import quoted
+from linked_cyp.sql import literal, quoted, transaction
 
 WAREHOUSE = "warehouse"
 FRESH = "fresh"
@@ -140,22 +139,9 @@ def ids_that_leaked(con: duckdb.DuckDBPyConnection, tables: Iterable[ReleaseTabl
     ]
 
 
-@contextmanager
-def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """One transaction for many small statements: one wait for the disk instead of one each."""
-    con.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")
-
-
 def comment_on(con: duckdb.DuckDBPyConnection, kind: str, target: str, text: str) -> None:
     """COMMENT ON, which takes no parameters."""
-    literal = "'" + text.replace("'", "''") + "'"
-    con.execute(f"COMMENT ON {kind} {target} IS {literal}")
+    con.execute(f"COMMENT ON {kind} {target} IS {literal(text)}")
 
 
 def _columns(

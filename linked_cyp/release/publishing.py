@@ -22,6 +22,7 @@ from linked_cyp.release.files import ReleaseRef
 from linked_cyp.release.gate import gate
 from linked_cyp.release.project import Project, load_project
 from linked_cyp.settings import Settings
+from linked_cyp.sql import transaction
 from linked_cyp.stores import Stores
 
 # What makes two releases the same; when, why it was run again and by whom do not.
@@ -84,7 +85,7 @@ def publish(
             values |= {"release_id": ref.release_id, "previous_release_id": pointed}
             values["published_at"] = now
             with value_free("finishing the release's file"):
-                with build.transaction(con):
+                with transaction(con):
                     record.write(con, record.release_table(values))
                 con.execute(f"CHECKPOINT {build.FRESH}")
                 con.execute(f"DETACH {build.FRESH}")
@@ -144,7 +145,7 @@ def _write_records(
         record.link_quality_table(con, contracts),
         record.known_problem_table(contracts, project),
     )
-    with build.transaction(con):
+    with transaction(con):
         for table in made:
             record.write(con, table)
     return {

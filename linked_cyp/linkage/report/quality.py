@@ -15,6 +15,7 @@ import polars as pl
 from linked_cyp.linkage.intervals import with_wilson
 from linked_cyp.release.disclosure import BASE, rounded
 from linked_cyp.release.gate import exists
+from linked_cyp.sql import transaction
 
 TABLE = "warehouse.linkage.quality"
 FEWEST = 50  # of fewer, rounding alone would move a rate by more than five points
@@ -91,14 +92,10 @@ def persist(
     con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
     con.execute(_DDL)
     con.register("quality_now", frame.to_arrow())
-    con.execute("BEGIN TRANSACTION")
     try:
-        con.execute(f"DELETE FROM {TABLE} WHERE run_id = ?", [run_id])
-        con.execute(f"INSERT INTO {TABLE} BY NAME FROM quality_now")
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
+        with transaction(con):
+            con.execute(f"DELETE FROM {TABLE} WHERE run_id = ?", [run_id])
+            con.execute(f"INSERT INTO {TABLE} BY NAME FROM quality_now")
     finally:
         con.unregister("quality_now")
     return frame
