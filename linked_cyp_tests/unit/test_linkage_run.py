@@ -213,8 +213,9 @@ def test_a_training_session_may_fail(tmp_path, people, monkeypatch):
     monkeypatch.setattr(training, "parameters", lambda: enough)
     run = Run(tmp_path)
     model, _ = run.link(people.identities)
-    assert model.sessions[:1] != ("nhs_number",)
-    assert {"names", "birth_date_sector"} <= set(model.sessions)
+    # Another may die out by itself in so few pairs: the key is a new one in every run.
+    assert "names" in model.sessions
+    assert "nhs_number" not in model.sessions
     assert failures == 1
     assert pairwise(run.persons(), people.truth).f1 > 0.97
 
