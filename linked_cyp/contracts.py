@@ -36,8 +36,22 @@ DUCKDB_TYPES: Mapping[str, str] = {
     "boolean": "BOOLEAN",
 }
 TREATMENTS = ("keep", "drop", "token", "coarsen_month", "coarsen_year", "coarsen_lsoa")
-PERIOD_KINDS = ("financial_year", "academic_term", "month", "snapshot")
-DOMAINS = ("education", "social_care", "health")
+PERIOD_KINDS = (
+    *("financial_year", "academic_year", "calendar_year"),
+    *("academic_term", "month", "snapshot"),
+)
+DOMAINS = (
+    "education",
+    "social_care",
+    "health/demographics",
+    "health/primary_care",
+    "health/secondary_uses",
+    "health/mental_health_and_community",
+    "health/births_deaths_growth",
+    "governance",
+    "reference",
+)
+LAYOUTS = ("verified", "partly verified", "unverified")
 CLASSIFICATIONS = ("direct_identifier", "quasi_identifier", "sensitive", "operational")
 IDENTIFIER_TYPES = ("nhs_number", "upn", "uln", "postcode")
 
@@ -128,6 +142,7 @@ class Table:
     person_key: tuple[tuple[str, ...], ...]
     columns: tuple[Column, ...]
     relationships: tuple[Relationship, ...] = ()
+    not_taken: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
 
@@ -170,6 +185,7 @@ class Contract:
     delimiter: str
     max_quarantined_share: float
     source_of_fact: str
+    layout: str
     tables: Mapping[str, Table]
 
     def at(self, year: int) -> Contract:
@@ -203,7 +219,7 @@ class Contract:
                 f"{self.feed}: a period is written like {PERIOD_EXAMPLES[self.period_kind]}"
             )
         year = int(period[:4])
-        if self.period_kind == "financial_year":
+        if self.period_kind in ("financial_year", "academic_year", "calendar_year"):
             return year
         if self.period_kind == "academic_term":
             return year + 1 if period.endswith("autumn") else year
@@ -212,12 +228,16 @@ class Contract:
 
 PERIOD_PATTERNS: Mapping[str, re.Pattern[str]] = {
     "financial_year": re.compile(r"\d{4}"),
+    "academic_year": re.compile(r"\d{4}"),
+    "calendar_year": re.compile(r"\d{4}"),
     "academic_term": re.compile(r"\d{4}-(autumn|spring|summer)"),
     "month": re.compile(r"\d{4}-(0[1-9]|1[0-2])"),
     "snapshot": re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"),
 }
 PERIOD_EXAMPLES: Mapping[str, str] = {
     "financial_year": "2025 (the year that ended on 31 March 2025)",
+    "academic_year": "2025 (the school year that ended in summer 2025)",
+    "calendar_year": "2025",
     "academic_term": "2024-autumn",
     "month": "2025-03",
     "snapshot": "2025-03-31",
@@ -278,6 +298,7 @@ def load_contract(path: Path, codesets: Mapping[str, Codeset]) -> Contract:
         delimiter=custom.get("delimiter", ","),
         max_quarantined_share=float(custom.get("maxQuarantinedShare", 0.1)),
         source_of_fact=custom.get("sourceOfFact", ""),
+        layout=custom.get("layout", ""),
         tables={
             table.name: table
             for table in (_table(feed, schema, codesets) for schema in document.schema_ or ())
@@ -297,6 +318,8 @@ def contract_problems(contract: Contract, stem: str) -> Iterable[str]:
         yield f"domain must be one of {', '.join(DOMAINS)}"
     if contract.period_kind not in PERIOD_KINDS:
         yield f"periodKind must be one of {', '.join(PERIOD_KINDS)}"
+    if contract.layout not in LAYOUTS:
+        yield f"layout must be one of {', '.join(LAYOUTS)}"
     if not contract.legal_basis:
         yield "legalBasis is missing: a feed without a recorded legal basis does not run"
     if not contract.tables:
@@ -312,6 +335,8 @@ def _table_problems(contract: Contract, table: Table) -> Iterable[str]:
     outputs = [o.name for c in known for o in _outputs(c)]
     for repeated in sorted({n for n in names if names.count(n) > 1}):
         yield f"{where}.{repeated} is declared twice"
+    for both in sorted(set(table.not_taken) & {c.physical_name for c in table.columns}):
+        yield f"{where}: {both} is a column and among notTaken"
     for repeated in sorted({n for n in outputs if outputs.count(n) > 1}):
         yield f"{where}: two columns become {repeated} when pseudonymised"
     for column in table.columns:
@@ -411,6 +436,7 @@ def _table(feed: str, schema: SchemaObject, codesets: Mapping[str, Codeset]) -> 
             _column(f"{feed}.{name}", prop, codesets) for prop in schema.properties or ()
         ),
         relationships=tuple(_relationships(schema)),
+        not_taken=tuple(custom.get("notTaken", ())),
         since=custom.get("since"),
         until=custom.get("until"),
     )

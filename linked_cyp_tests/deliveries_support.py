@@ -61,6 +61,7 @@ def contract(*tables: Table, share: float = 0.5, version: str = "1.0.0") -> Cont
         delimiter=",",
         max_quarantined_share=share,
         source_of_fact="",
+        layout="unverified",
         tables={t.name: t for t in (tables or (PUPIL, VISIT))},
     )
 

@@ -57,7 +57,8 @@ def recognise(
             continue
         missing = _missing(table, in_force, positions)
         named = _named(table, file_name)
-        shared = len(positions) / max(1, len([n for n in names if n]))
+        others = {normalise(name) for name in table.not_taken}
+        shared = len(positions) / max(1, len([n for n in names if n and n not in others]))
         if not named and shared < LEAST_SHARED:
             continue
         candidates.append((not missing, len(positions), named, table, positions, missing))
@@ -73,11 +74,14 @@ def recognise(
     used = set(positions.values())
     year_table = in_force.tables.get(table.name)
     expected = {c.name for c in year_table.columns} if year_table else set()
+    left = {normalise(name) for name in table.not_taken}
     return Recognition(
         table=table.name,
         positions=positions,
         undeclared=tuple(
-            header[i].strip() for i, name in enumerate(names) if name and i not in used
+            header[i].strip()
+            for i, name in enumerate(names)
+            if name and i not in used and name not in left
         ),
         out_of_force=tuple(name for name in positions if name not in expected),
     )

@@ -39,6 +39,15 @@ class Parameters:
     name_variants: pl.DataFrame
     conditions: pl.DataFrame
 
+    def part(self, name: str) -> Mapping[str, Any]:
+        """The parameters of a part of the world that only some feeds tell of."""
+        return _mapping(FOLDER / f"{name}.yaml")
+
+
+@cache
+def _mapping(path: Path) -> Mapping[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
 
 @cache
 def load_parameters(folder: Path = FOLDER) -> Parameters:

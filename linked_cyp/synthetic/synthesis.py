@@ -18,14 +18,25 @@ from linked_cyp.synthetic.parameters import Streams, load_parameters
 from linked_cyp.synthetic.places import reference_postcodes
 from linked_cyp.synthetic.truth import write_truth
 from linked_cyp.synthetic.world import World, build_world
-from linked_cyp.synthetic.writers.cin_census import cin_census, write_cin_census
+from linked_cyp.synthetic.writers import (
+    cin_census,
+    pds_demographics,
+    school_census,
+    ssda903,
+    sus_apc,
+)
 from linked_cyp.synthetic.writers.delivery import Sent, Written, with_faults, write_delivery
-from linked_cyp.synthetic.writers.pds_demographics import pds_demographics
-from linked_cyp.synthetic.writers.school_census import school_census
-from linked_cyp.synthetic.writers.ssda903 import ssda903
-from linked_cyp.synthetic.writers.sus_apc import sus_apc
 
 Progress = Callable[[str, int, int], None]
+
+# What each feed's suppliers send of a world.
+DELIVERIES: tuple[Callable[[World], Iterator[Callable[[], Sent]]], ...] = (
+    ssda903.deliveries,
+    cin_census.deliveries,
+    school_census.deliveries,
+    sus_apc.deliveries,
+    pds_demographics.deliveries,
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def synthesise(
     for step, make in enumerate(plan, start=2):
         sent = with_faults(make(), parameters.deliveries)
         rng = streams(f"faults {sent.feed} {sent.supplier} {sent.period}")
-        write = write_cin_census if sent.feed == "cin_census" else write_delivery
+        write = sent.write or write_delivery
         written.append((sent, write(home / "landing", contracts[sent.feed], sent, rng)))
         tell(f"{sent.feed} {sent.supplier} {sent.period}", step, len(plan) + 2)
     reference = home / "reference"
@@ -90,40 +101,9 @@ def synthesise(
 
 
 def planned(world: World) -> Iterator[Callable[[], Sent]]:
-    """Every delivery the suppliers send, in the order of their dates, each made when called."""
-    feeds = world.parameters.deliveries["feeds"]
-    authorities = range(world.places.outside)
-    last = world.years[-1]
-    again = world.parameters.deliveries["resubmitted"]
-    for year in world.years:
-        earlier = year < last
-        for feed, make in (("ssda903", ssda903), ("cin_census", cin_census)):
-            count = feeds[feed]["earlier_years_from_first"] if earlier else len(authorities)
-            for area in authorities[:count]:
-                yield lambda make=make, area=area, year=year: make(world, area, year)
-        terms = feeds["school_census"]["earlier_terms" if earlier else "terms"]
-        for term in terms:
-            # the autumn census of an academic year is taken in the year before the one it ends in
-            taken = {"autumn": year - 1, "next_autumn": year}.get(term, year)
-            name = term.removeprefix("next_")
-            for area in authorities:
-                yield lambda area=area, taken=taken, name=name: school_census(
-                    world, area, taken, name
-                )
-    if again["authority"] in authorities:
-        yield lambda: ssda903(world, again["authority"], last, version="2")
-    before: str | None = None
-    for month in _sus_months(world):
-        yield lambda since=before, month=month: sus_apc(world, since, month)
-        before = month
-    yield lambda: pds_demographics(world)
-
-
-def _sus_months(world: World) -> list[str]:
-    rules = world.parameters.deliveries["feeds"]["sus_apc"]
-    months = [f"{year}-03" for year in world.years[:-1]]
-    last = world.years[-1]
-    return months + [f"{last if m <= 3 else last - 1}-{m:02d}" for m in rules["months"]]
+    """Every delivery the suppliers send, feed by feed, each made when called."""
+    for deliveries in DELIVERIES:
+        yield from deliveries(world)
 
 
 def _summary(world: World, children: int, written: list[tuple[Sent, Written]]) -> Summary:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -19,10 +21,15 @@ from linked_cyp.synthetic.places import Places, build_places
 from linked_cyp.synthetic.population import Population, adopt, build_population
 from linked_cyp.synthetic.records import Registrations, register
 
+Part = TypeVar("Part")
+
 
 @dataclass(frozen=True)
 class World:
-    """The truth and the registrations; writers read it and add nothing but form."""
+    """The truth and the registrations; writers read it and add nothing but form.
+
+    What only some feeds tell of (GP records, attainment) is a part, made when first asked for.
+    """
 
     parameters: Parameters
     streams: Streams
@@ -38,6 +45,13 @@ class World:
     registrations: Registrations
     home_postcodes: pl.DataFrame
     snapshot: int
+    _parts: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False)
+
+    def part(self, build: Callable[[World], Part]) -> Part:
+        """What ``build`` makes of this world, made once."""
+        if build not in self._parts:
+            self._parts[build] = build(self)
+        return self._parts[build]
 
 
 def build_world(

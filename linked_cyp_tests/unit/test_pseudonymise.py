@@ -104,6 +104,7 @@ CONTRACT = Contract(
     delimiter=",",
     max_quarantined_share=0.1,
     source_of_fact="",
+    layout="unverified",
     tables={"child": CHILD, "visit": VISIT},
 )
 

@@ -94,6 +94,15 @@ def test_undeclared_columns_are_dropped_and_named(con, tmp_path):
     assert "secret" not in str(rows(con, "toy__pupil"))
 
 
+def test_columns_not_taken_are_known_and_left_behind(con, tmp_path):
+    pupil = replace(PUPIL, not_taken=("NOTES", "Other Notes", "Third Note", "4", "5", "6", "7"))
+    header = "NOTES,OTHERNOTES,Third Note,4,5,6,7," + HEADER
+    folder = land(tmp_path / "landing", {"x.csv": header + "secret,,,,,,," + GOOD})
+    outcome = take(con, contract(pupil), folder)
+    assert (outcome.files[0].tables, outcome.files[0].undeclared) == (("pupil",), ())
+    assert "secret" not in str(rows(con, "toy__pupil"))
+
+
 def test_a_name_with_a_pattern_in_it_is_only_a_name(con, tmp_path):
     folder = land(
         tmp_path / "landing",

@@ -5,6 +5,8 @@ Holds every child with a case open at any time in the year; what happens later i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,16 @@ from linked_cyp.synthetic.writers.delivery import (
     Style,
     Written,
     located,
+    returns,
     write_files,
 )
+
+
+def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
+    """The last year of every authority, earlier ones of some."""
+    rules = world.parameters.deliveries["feeds"]["cin_census"]
+    for area, year in returns(world, rules):
+        yield partial(cin_census, world, area, year)
 
 
 def cin_census(world: World, area: int, year: int) -> Sent:
@@ -43,6 +53,7 @@ def cin_census(world: World, area: int, year: int) -> Sent:
             false="0" if area % 2 == 0 else "false",
         ),
         names={"authority": str(world.places.areas["number"][area])},
+        write=write_cin_census,
     )
 
 

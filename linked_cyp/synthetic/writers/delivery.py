@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import polars as pl
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.synthetic.errors import plain_letters
+from linked_cyp.synthetic.world import World
 
 PERSON, LOCAL_ID = "_person_id", "_local_id"
 # impossible dates, as they are typed by hand
@@ -46,7 +47,8 @@ class Sent:
     ``tables`` is keyed by the contract's table name. An empty frame
     is left out unless the contract requires its table. A frame may carry ``_person_id`` (the true
     person of each row) and ``_local_id``; they are taken off into the truth. ``headers`` gives
-    other column names a supplier uses for a table, ``names`` other file stems.
+    other column names a supplier uses for a table, ``names`` other file stems. ``write`` is
+    what writes it where the form is not one CSV file for each table.
     """
 
     feed: str
@@ -59,6 +61,7 @@ class Sent:
     headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Any] | None = None
+    write: Write | None = None
 
     @property
     def folder(self) -> str:
@@ -75,6 +78,30 @@ class Written:
     size: int
 
 
+Write = Callable[[Path, Contract, Sent, np.random.Generator], Written]
+NO_RECORDS = {
+    **dict.fromkeys(("feed", "supplier", "period", "version", "table"), pl.String),
+    **{"row_number": pl.Int64, "person_id": pl.Int64, "local_id": pl.String},
+}
+
+
+def returns(world: World, rules: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Authority and year of each yearly return: the last year in full, earlier ones in part."""
+    authorities = range(world.places.outside)
+    for year in world.years:
+        earlier = year < world.years[-1]
+        for area in authorities[: rules["earlier_years_from_first"]] if earlier else authorities:
+            yield area, year
+
+
+def monthly(world: World, rules: Mapping[str, Any]) -> list[str]:
+    """The months named for the last year, after one March for each earlier year."""
+    last = world.years[-1]
+    return [f"{year}-03" for year in world.years[:-1]] + [
+        f"{last if month <= 3 else last - 1}-{month:02d}" for month in rules["months"]
+    ]
+
+
 def write_delivery(
     landing: Path, contract: Contract, sent: Sent, rng: np.random.Generator
 ) -> Written:
@@ -85,7 +112,7 @@ def write_delivery(
             collection year does not know.
     """
     in_force = contract.at(contract.collection_year(sent.period))
-    records, faults, files = [], [], {}
+    records, faults, files = [pl.DataFrame(schema=NO_RECORDS)], [], {}
     for name, frame in sent.tables.items():
         table = in_force.tables.get(name)
         if table is None or not (frame.height or table.required):
@@ -154,7 +181,7 @@ def native_table(
             headers.get(column.physical_name, column.physical_name)
         )
         for column in table.columns
-    ]
+    ] + [pl.lit(None, dtype=pl.String).alias(name) for name in table.not_taken]
     truth = pl.DataFrame(
         {
             "person_id": frame[PERSON] if PERSON in frame.columns else [None] * frame.height,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 import polars as pl
 
@@ -12,6 +15,11 @@ from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style
 
 NUMBER = "NHS Number"
 SEXES = {"M": "1", "F": "2"}
+
+
+def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
+    """One snapshot."""
+    yield partial(pds_demographics, world)
 
 
 def pds_demographics(world: World) -> Sent:

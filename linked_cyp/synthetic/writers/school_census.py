@@ -7,6 +7,9 @@ left in the reported period is in the set as no longer on roll, with his or her 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 import polars as pl
 
@@ -23,6 +26,17 @@ PLAIN = {
     "addresses_on_roll": ("addresses", "addressesonroll"),
     "fsm_periods": ("fsmperiod", "fsmperiodsonroll"),
 }
+
+
+def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
+    """The terms of the last year of every authority, and those wanted of earlier years."""
+    rules = world.parameters.deliveries["feeds"]["school_census"]
+    for year in world.years:
+        for term in rules["earlier_terms" if year < world.years[-1] else "terms"]:
+            # the autumn census of an academic year is taken in the year before the one it ends in
+            taken = {"autumn": year - 1, "next_autumn": year}.get(term, year)
+            for area in range(world.places.outside):
+                yield partial(school_census, world, area, taken, term.removeprefix("next_"))
 
 
 def school_census(world: World, area: int, calendar_year: int, term: str) -> Sent:

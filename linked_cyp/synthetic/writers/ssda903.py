@@ -5,13 +5,16 @@ A return covers 1 April to 31 March: what ends later is still open in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 import polars as pl
 
 from linked_cyp.synthetic.parameters import age_at, as_days, birthday, date_column, pick, text
 from linked_cyp.synthetic.records import recorded_upn
 from linked_cyp.synthetic.world import World
-from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style
+from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style, returns
 
 STEMS = {
     "header": "header",
@@ -27,6 +30,16 @@ STEMS = {
     "social_worker": "sw_episodes",
     "deprivation_of_liberty": "dolo",
 }
+
+
+def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
+    """The last year of every authority, earlier ones of some; one sends the last year again."""
+    rules = world.parameters.deliveries["feeds"]["ssda903"]
+    for area, year in returns(world, rules):
+        yield partial(ssda903, world, area, year)
+    again = world.parameters.deliveries["resubmitted"]["authority"]
+    if again < world.places.outside:
+        yield partial(ssda903, world, again, world.years[-1], version="2")
 
 
 def ssda903(world: World, area: int, year: int, *, version: str | None = None) -> Sent:

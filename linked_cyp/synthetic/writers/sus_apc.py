@@ -8,6 +8,8 @@ corrected spell follows under a new key.
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -15,10 +17,18 @@ import polars as pl
 from linked_cyp.synthetic.parameters import age_at, as_days, date_column
 from linked_cyp.synthetic.records import postcode_on
 from linked_cyp.synthetic.world import World
-from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style
+from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style, monthly
 
 PATIENT = "spell.patient.identity"
 KEY, EPISODE = "PRIMARYKEY_ID", "EPISODES_ID"
+
+
+def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
+    """A delivery for each month that the parameters name, each since the one before."""
+    before: str | None = None
+    for month in monthly(world, world.parameters.deliveries["feeds"]["sus_apc"]):
+        yield partial(sus_apc, world, before, month)
+        before = month
 
 
 def sus_apc(world: World, since: str | None, month: str) -> Sent:
