@@ -51,6 +51,7 @@ DOMAINS = (
     "governance",
     "reference",
 )
+OPT_OUTS = ("national_data_opt_out", "type1_opt_out", "local_objection")
 LAYOUTS = ("verified", "partly verified", "unverified")
 CLASSIFICATIONS = ("direct_identifier", "quasi_identifier", "sensitive", "operational")
 IDENTIFIER_TYPES = ("nhs_number", "upn", "uln", "postcode")
@@ -187,6 +188,7 @@ class Contract:
     source_of_fact: str
     layout: str
     tables: Mapping[str, Table]
+    opt_outs: tuple[str, ...] = ()
 
     def at(self, year: int) -> Contract:
         """This contract with only the tables, columns and codes in force in a collection year."""
@@ -303,6 +305,7 @@ def load_contract(path: Path, codesets: Mapping[str, Codeset]) -> Contract:
             table.name: table
             for table in (_table(feed, schema, codesets) for schema in document.schema_ or ())
         },
+        opt_outs=tuple(custom.get("optOuts", ())),
     )
     problems = list(contract_problems(contract, path.name.removesuffix(".odcs.yaml")))
     if problems:
@@ -322,6 +325,11 @@ def contract_problems(contract: Contract, stem: str) -> Iterable[str]:
         yield f"layout must be one of {', '.join(LAYOUTS)}"
     if not contract.legal_basis:
         yield "legalBasis is missing: a feed without a recorded legal basis does not run"
+    if unknown := sorted(set(contract.opt_outs) - set(OPT_OUTS)):
+        yield f"optOuts names {', '.join(unknown)}; there are {', '.join(OPT_OUTS)}"
+    holds_persons = any(table.person_key for table in contract.tables.values())
+    if holds_persons and not contract.opt_outs and contract.domain != "governance":
+        yield "optOuts is missing: a feed about persons says which opt-outs take them out"
     if not contract.tables:
         yield "no tables"
     for table in contract.tables.values():

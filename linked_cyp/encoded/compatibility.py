@@ -25,11 +25,11 @@ from linked_cyp.linkage.identities import ROLES
 from linked_cyp.linkage.person_records import encode, expand
 
 PUBLISHED_KEY = hashlib.sha256(b"linked_cyp: a published key, to compare encodings only").digest()
-# Words about the data, which change nothing in it.
+# Words about the data, which change nothing in it. Opt-outs are applied where it is received.
 _PROSE = frozenset(
     (
         *("description", "label", "title", "purpose", "limitations", "legal_basis", "owner"),
-        *("cadence", "source_of_fact", "grain"),
+        *("cadence", "source_of_fact", "grain", "opt_outs"),
     )
 )
 # Every value is invented: numbers from the ranges that are never issued, no name of anybody.

@@ -144,6 +144,8 @@ def test_a_person_key_ends_with_what_every_row_has_or_is_optional_by_design() ->
         ("value: token}", "value: keep}", "a direct identifier cannot be kept"),
         ("id: ssda903", "id: other", "file is named for"),
         ("property: legalBasis", "property: other", "legalBasis is missing"),
+        ("property: optOuts", "property: other", "optOuts is missing"),
+        ("value: [local_objection]", "value: [some_other]", "optOuts names some_other"),
         ("personKey, value: [[child_id]]", "personKey, value: [[nobody]]", "undeclared column"),
         ("name: sex_code", "name: child_id", "declared twice"),
         ("value: sex_ssda903}", "value: nothing}", "no codeset nothing"),
