@@ -8,6 +8,7 @@ source got wrong stays wrong in every delivery.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,9 @@ from linked_cyp.synthetic.need import Need
 from linked_cyp.synthetic.parameters import Parameters, Streams, age_at, text
 from linked_cyp.synthetic.places import Places
 from linked_cyp.synthetic.population import Population
+
+if TYPE_CHECKING:
+    from linked_cyp.synthetic.world import World
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,28 @@ def register(
         hospital=make.hospital(hospital),
         spells=make.spells(hospital),
     )
+
+
+def registered(
+    world: World,
+    frame: pl.DataFrame,
+    source: str,
+    columns: tuple[str, ...],
+    keys: tuple[str, ...],
+) -> pl.DataFrame:
+    """Register persons with a source of their own feed, as those of :class:`Registrations` are.
+
+    ``frame`` has person_id, ``day`` (of registration) and ``keys``, which are carried along. Of
+    the identity the ``columns`` are written down, with the errors of ``source`` in errors.yaml.
+    """
+    register = _Register(
+        world.parameters,
+        world.streams,
+        world.places,
+        world.population,
+        _identities(world.population, world.education),
+    )
+    return register._observed(frame, source, columns, keys)
 
 
 def postcode_on(frame: pl.DataFrame, population: Population, places: Places, day: str) -> pl.Series:
