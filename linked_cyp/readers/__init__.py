@@ -18,7 +18,7 @@ import duckdb
 
 from linked_cyp.contracts import Contract
 from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.readers import cin_xml, delimited
+from linked_cyp.readers import cin_xml, delimited, ssda903
 from linked_cyp.readers.staging import (
     FileResult,
     SourceFile,
@@ -39,13 +39,18 @@ __all__ = [
 ]
 
 Reader = Callable[[duckdb.DuckDBPyConnection, Staged, Sequence[SourceFile], Path], None]
-READERS: Mapping[str, Reader] = {"delimited": delimited.stage, "cin_xml": cin_xml.stage}
+READERS: Mapping[str, Reader] = {
+    "delimited": delimited.stage,
+    "cin_xml": cin_xml.stage,
+    "ssda903": ssda903.stage,
+}
 
 
 # How many columns of a file a contract's reader recognises, without reading its rows.
 RECOGNISERS: Mapping[str, Callable[[Contract, SourceFile], int]] = {
     "delimited": delimited.recognised_columns,
     "cin_xml": cin_xml.recognised_columns,
+    "ssda903": ssda903.recognised_columns,
 }
 
 

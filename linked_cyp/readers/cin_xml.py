@@ -8,29 +8,18 @@ both are tolerated. Entities and document types are not: a file with a DOCTYPE i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-from lxml import etree
 
-from linked_cyp.contracts import Contract, Table
+from linked_cyp.contracts import Contract
 from linked_cyp.readers.cin_layout import CHILD, CHILD_KEY, Branch, Group
-from linked_cyp.readers.conform import stage_query
-from linked_cyp.readers.files import FileFacts, inspect
 from linked_cyp.readers.headers import normalise
-from linked_cyp.readers.staging import (
-    FileResult,
-    SourceFile,
-    Staged,
-    StagedTable,
-    create_relation,
-    refuse_file,
-)
-from linked_cyp.sql import quoted
+from linked_cyp.readers.staging import SourceFile, Staged
+from linked_cyp.readers.xml_returns import Writer, local, recognised, stage_returns, text_of
 
+ROOT = "Message"
 # Children whose rows are kept as Python text before they are staged: about 20 MB.
 BATCH_CHILDREN = 5_000
 
@@ -39,167 +28,20 @@ def stage(
     con: duckdb.DuckDBPyConnection, staged: Staged, files: Sequence[SourceFile], work: Path
 ) -> None:
     """Stage XML returns. ``work`` is not used: lxml reads the files where they are."""
-    writers = {
-        normalise(table.physical_name): _Writer(con, staged.contract, table)
-        for table in staged.contract.tables.values()
-    }
     counters: dict[str, int] = {}
-    for source in files:
-        facts = inspect(source.path)
-        result = FileResult(source.index, facts.encoding)
-        staged.files.append(result)
-        rule = _refusal(source.path, facts)
-        if rule is None:
-            walk = _Walk(writers, counters, source.index)
-            rule = _read(source.path, facts, walk)
-            walk.flush()
-            result.undeclared = tuple(sorted(walk.undeclared))
-        if rule is not None:
-            _refuse(con, writers, result, rule, facts)
-        else:
-            result.tables = tuple(w.table.name for w in writers.values() if w.file_rows)
-            result.rows = sum(w.file_rows for w in writers.values())
-        for writer in writers.values():
-            writer.end_file()
-    for writer in writers.values():
-        if writer.target is not None:
-            writer.target.received = writer.rows
-            staged.tables[writer.table.name] = writer.target
+    stage_returns(
+        con,
+        staged,
+        files,
+        root=ROOT,
+        tags=("Child", "Header"),
+        walk=lambda writers, file: _Walk(writers, counters, file),
+    )
 
 
 def recognised_columns(contract: Contract, source: SourceFile) -> int:
     """The leaf elements the return may have, if the file is one; else 0. Reads only its start."""
-    if _refusal(source.path, FileFacts("utf-8", "", source.path.stat().st_size, 0)) is not None:
-        return 0
-    return sum(len(table.columns) for table in contract.tables.values())
-
-
-def _read(path: Path, facts: FileFacts, walk: _Walk) -> str | None:
-    """Walk one file; the rule it breaks, None when it was read to its end."""
-    try:
-        with path.open("rb") as file:
-            for _, element in etree.iterparse(
-                file, events=("end",), tag=("{*}Child", "{*}Header"), **_parsing(path, facts)
-            ):
-                if _local(element) == "Child":
-                    walk.child(element)
-                elif not walk.header(element):
-                    return "file__unrecognised"
-                _forget(element)
-    except etree.XMLSyntaxError:
-        return "file__malformed"
-    return None
-
-
-def _refusal(path: Path, facts: FileFacts) -> str | None:
-    """Why a file is not read at all: not XML, another document, or one with a DOCTYPE."""
-    if not facts.size:
-        return "file__empty"
-    with path.open("rb") as file:
-        start = file.read(256)
-    if b"<" not in start:
-        return "file__unrecognised"
-    try:
-        with path.open("rb") as file:
-            for _, root in etree.iterparse(file, events=("start",), **_parsing(path, facts)):
-                if root.getroottree().docinfo.internalDTD is not None:
-                    return "file__doctype"
-                return None if _local(root) == "Message" else "file__unrecognised"
-    except etree.XMLSyntaxError:
-        return "file__malformed"
-    return "file__empty"
-
-
-def _parsing(path: Path, facts: FileFacts) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "load_dtd": False,
-        "no_network": True,
-        "resolve_entities": False,
-        "recover": False,
-        "huge_tree": False,
-        "remove_comments": True,
-        "remove_pis": True,
-    }
-    if facts.encoding == "cp1252":
-        with path.open("rb") as file:
-            declaration = file.read(200).partition(b"?>")[0].lower()
-        # Written by a Windows system under a declaration of UTF-8, or under none.
-        if b"encoding" not in declaration or b"utf-8" in declaration:
-            options["encoding"] = "cp1252"
-    return options
-
-
-def _refuse(
-    con: duckdb.DuckDBPyConnection,
-    writers: Mapping[str, _Writer],
-    result: FileResult,
-    rule: str,
-    facts: FileFacts,
-) -> None:
-    """Set a whole file aside, with the rows read from it before it broke."""
-    result.rule = rule
-    for writer in writers.values():
-        if writer.file_rows and writer.target is not None:
-            con.execute(f"DELETE FROM {writer.target.relation} WHERE source_file = {result.index}")
-            refuse_file(con, writer.table.name, result.index, rule, writer.file_rows)
-            result.rows += writer.file_rows
-            result.tables = (*result.tables, writer.table.name)
-    if not result.rows:
-        refuse_file(con, None, result.index, rule, 0)
-
-
-class _Writer:
-    """Rows of one table, kept as text in small batches and staged through the common typing."""
-
-    def __init__(self, con: duckdb.DuckDBPyConnection, contract: Contract, table: Table) -> None:
-        self.con = con
-        self.contract = contract
-        self.table = table
-        self.target: StagedTable | None = None
-        self.places: dict[str, int] = {}
-        for place, column in enumerate(table.columns):
-            for known in (column.physical_name, *column.aliases):
-                self.places.setdefault(normalise(known), place)
-        self.rows = self.file_rows = 0
-        # Rows of the file being read that are not staged yet: one list of texts each.
-        self.batch: list[list[str | None]] = []
-
-    def key_places(self, keys: Sequence[str]) -> tuple[tuple[int, int], ...]:
-        """(place in the row, place in the keys) of each key this table has."""
-        places = ((self.places.get(normalise(key)), n) for n, key in enumerate(keys))
-        return tuple((place, n) for place, n in places if place is not None)
-
-    def end_file(self) -> None:
-        self.file_rows = 0
-
-    def flush(self, file: int) -> None:
-        """Stage the rows kept so far."""
-        if not self.batch:
-            return
-        names = [c.name for c in self.table.columns]
-        if self.target is None:
-            self.target = create_relation(self.con, self.table, names)
-        batch = pa.table(
-            [pa.array(column, pa.string()) for column in zip(*self.batch, strict=True)],
-            names=names,
-        )
-        query = stage_query(
-            self.contract,
-            self.table,
-            {name: quoted(name) for name in names},
-            names,
-            f"{self.file_rows} + row_number() OVER ()",
-            "xml_batch",
-            space="none",
-        )
-        self.con.register("xml_batch", batch)
-        try:
-            self.con.execute(f"INSERT INTO {self.target.relation} SELECT {file}, * FROM ({query})")
-        finally:
-            self.con.unregister("xml_batch")
-        self.rows += len(self.batch)
-        self.file_rows += len(self.batch)
-        self.batch.clear()
+    return recognised(contract, source, ROOT)
 
 
 class _Plan:
@@ -209,7 +51,7 @@ class _Plan:
     branch, the rows of a group (by its wrapper or its bare leaf), or None for what is undeclared.
     """
 
-    def __init__(self, branch: Branch, writers: Mapping[str, _Writer], keys: tuple[str, ...]):
+    def __init__(self, branch: Branch, writers: Mapping[str, Writer], keys: tuple[str, ...]):
         self.writer = writers.get(normalise(branch.element))
         self.surrogate = branch.surrogate
         keys = (*keys, branch.surrogate) if branch.surrogate else keys
@@ -229,7 +71,7 @@ class _Plan:
 
     def learn(self, element: Any, undeclared: set[str]) -> None:
         """Find out what a tag stands for, with or without a namespace."""
-        name = _local(element)
+        name = local(element)
         if name not in self.known and self.writer is not None:
             place = self.writer.places.get(normalise(name))
             if place is not None:
@@ -243,7 +85,7 @@ class _Plan:
 class _Rows:
     """Leaf elements of which each is a row."""
 
-    def __init__(self, group: Group, writers: Mapping[str, _Writer], keys: tuple[str, ...]):
+    def __init__(self, group: Group, writers: Mapping[str, Writer], keys: tuple[str, ...]):
         self.leaf = group.leaf
         self.writer = writers.get(normalise(group.table))
         self.key_places = self.writer.key_places(keys) if self.writer else ()
@@ -256,19 +98,19 @@ class _Rows:
         """Keep the leaf, or the leaves inside the wrapper."""
         if self.writer is None or self.place is None:
             return
-        for leaf in (element,) if _local(element) == self.leaf else element:
-            if _local(leaf) == self.leaf:
+        for leaf in (element,) if local(element) == self.leaf else element:
+            if local(leaf) == self.leaf:
                 values = self.blank.copy()
                 for place, key in self.key_places:
                     values[place] = keys[key]
-                values[self.place] = _text(leaf)
+                values[self.place] = text_of(leaf)
                 self.writer.batch.append(values)
 
 
 class _Walk:
     """One file's walk. Surrogates are counted on from file to file of a delivery."""
 
-    def __init__(self, writers: Mapping[str, _Writer], counters: dict[str, int], file: int) -> None:
+    def __init__(self, writers: Mapping[str, Writer], counters: dict[str, int], file: int) -> None:
         self.writers = writers
         self.counters = counters
         self.file = file
@@ -276,10 +118,16 @@ class _Walk:
         self.undeclared: set[str] = set()
         self.plans = {branch.element: _Plan(branch, writers, (CHILD_KEY,)) for branch in CHILD}
 
-    def header(self, element: Any) -> bool:
+    def take(self, element: Any) -> bool:
+        if local(element) != "Child":
+            return self._header(element)
+        self._child(element)
+        return True
+
+    def _header(self, element: Any) -> bool:
         """Stage the header; False when it belongs to another collection."""
         leaves = {
-            normalise(_local(leaf)): _text(leaf)
+            normalise(local(leaf)): text_of(leaf)
             for leaf in element.iter()
             if isinstance(leaf.tag, str) and not len(leaf)
         }
@@ -296,12 +144,12 @@ class _Walk:
             writer.batch.append(values)
         return True
 
-    def child(self, element: Any) -> None:
+    def _child(self, element: Any) -> None:
         keys = (_find_key(element),)
         for part in element:
-            plan = self.plans.get(_local(part))
+            plan = self.plans.get(local(part))
             if plan is None:
-                self.undeclared.add(_local(part))
+                self.undeclared.add(local(part))
             else:
                 self._branch(part, plan, keys)
         self.children += 1
@@ -342,30 +190,8 @@ class _Walk:
 
 def _find_key(child: Any) -> str | None:
     for identifiers in child:
-        if _local(identifiers) == "ChildIdentifiers":
+        if local(identifiers) == "ChildIdentifiers":
             for leaf in identifiers:
-                if _local(leaf) == CHILD_KEY:
-                    return _text(leaf)
+                if local(leaf) == CHILD_KEY:
+                    return text_of(leaf)
     return None
-
-
-def _local(element: Any) -> str:
-    return _local_name(element.tag)
-
-
-@lru_cache(maxsize=1024)
-def _local_name(tag: Any) -> str:
-    """A tag without its namespace; empty for what is not an element."""
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def _text(element: Any) -> str | None:
-    """The element's own text; text that strayed between elements is not read."""
-    return element.text.strip() or None if element.text else None
-
-
-def _forget(element: Any) -> None:
-    """Free the element and what precedes it, so memory does not grow with the file."""
-    element.clear()
-    while element.getprevious() is not None:
-        del element.getparent()[0]

@@ -59,6 +59,7 @@ def stage(
         files: what to read.
         work: a private folder for links and transcoded copies; the caller removes it.
     """
+    earlier = len(staged.files)
     opened = [_open(con, staged, source, work) for source in files]
     by_table: dict[str, list[_Opened]] = {}
     for item in opened:
@@ -68,11 +69,12 @@ def stage(
         table = staged.contract.tables[name]
         had = {column for item in items for column in item.recognition.positions}
         present = [c.name for c in table.columns if c.name in had]
-        target = create_relation(con, table, present)
+        # Another reader may have rows of the table already, with every column.
+        target = staged.tables.get(name) or create_relation(con, table, present)
         staged.tables[name] = target
         for item in items:
             _load(con, staged.contract, target, item, work)
-    _count_refused(con, staged)
+    _count_refused(con, staged, staged.files[earlier:])
 
 
 def _open(
@@ -114,9 +116,11 @@ def _refuse(
     refuse_file(con, why.table, result.index, why.rule or "", rows, why.column)
 
 
-def _count_refused(con: duckdb.DuckDBPyConnection, staged: Staged) -> None:
+def _count_refused(
+    con: duckdb.DuckDBPyConnection, staged: Staged, results: Sequence[FileResult]
+) -> None:
     """Rows of refused files count as received by the table the file was meant for."""
-    for result in staged.files:
+    for result in results:
         if result.rule and result.tables:
             table = staged.contract.tables[result.tables[0]]
             if table.name not in staged.tables:

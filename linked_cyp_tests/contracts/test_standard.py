@@ -14,6 +14,7 @@ import yaml
 
 from linked_cyp.contracts import load_codesets, load_contract
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.readers import READERS
 from linked_cyp_tests.contracts.common import FEEDS, FOLDER, contracts
 
 PATHS = sorted(FOLDER.glob("*.odcs.yaml"))
@@ -82,7 +83,7 @@ def test_contract_says_what_a_steward_asks(feed: str) -> None:
     assert contract.source_of_fact
     assert re.fullmatch(r"\d+\.\d+\.\d+", contract.version)
     assert 0 < contract.max_quarantined_share <= 0.1
-    assert contract.reader in {"delimited", "cin_xml"}
+    assert contract.reader in READERS
     assert any(table.required for table in contract.tables.values())
 
 

@@ -120,7 +120,7 @@ def write_delivery(
         native, truth = native_table(table, frame, sent)
         native, truth, broken = _break_rows(sent, name, native, truth, rng)
         stem = sent.names.get(name, table.physical_name)
-        files[sent.style.file_name(stem)] = (_encode(native, sent.style.encoding), native.height)
+        files[sent.style.file_name(stem)] = (csv_bytes(native, sent.style.encoding), native.height)
         faults.append(located(sent, name, broken))
         if table.person_key:
             records.append(located(sent, name, truth))
@@ -259,7 +259,7 @@ def located(sent: Sent, table: str, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _encode(native: pl.DataFrame, encoding: str) -> bytes:
+def csv_bytes(native: pl.DataFrame, encoding: str) -> bytes:
     """CSV bytes; letters an old encoding lacks lose their marks, as in software that uses it."""
     text = native.write_csv(line_terminator="\r\n")
     try:

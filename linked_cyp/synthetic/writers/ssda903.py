@@ -15,6 +15,7 @@ from linked_cyp.synthetic.parameters import age_at, as_days, birthday, date_colu
 from linked_cyp.synthetic.records import recorded_upn
 from linked_cyp.synthetic.world import World
 from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style, returns
+from linked_cyp.synthetic.writers.ssda903_xml import write_xml_return
 
 STEMS = {
     "header": "header",
@@ -33,7 +34,7 @@ STEMS = {
 
 
 def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
-    """The last year of every authority, earlier ones of some; one sends the last year again."""
+    """The last year of every authority, earlier ones of some; one sends the last again, as XML."""
     rules = world.parameters.deliveries["feeds"]["ssda903"]
     for area, year in returns(world, rules):
         yield partial(ssda903, world, area, year)
@@ -63,6 +64,7 @@ def ssda903(world: World, area: int, year: int, *, version: str | None = None) -
         tables=return_.tables(),
         style=style,
         names=STEMS,
+        write=None if version is None else write_xml_return,
     )
 
 
