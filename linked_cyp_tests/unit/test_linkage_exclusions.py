@@ -31,13 +31,16 @@ def valid(kind: str, pattern: str) -> list[str]:
 
 
 NHS, UPN = valid("nhs_number", "9990000{:03d}"), valid("upn", "B801200005{:03d}")
-NAMES = ("ADA", "BEN", "CHLOE", "DEV", "EVE", "FINN", "GITA", "HUGO")
+NAMES = (
+    *("ADA", "BEN", "CHLOE", "DEV", "EVE", "FINN", "GITA", "HUGO"),
+    *("IRIS", "JONAH", "KEZIA", "LUCA", "MARYAM", "NOOR", "OTIS", "PRIYA"),
+)
 
 
 def child(number: int) -> dict[str, dict[str, dict]]:
     """Rows that give a child an identity, by feed and table."""
     born = date(2012, 3, number + 1)
-    postcode = f"NW10 {number}AB"
+    postcode = f"NW{number + 1} 5AB"
     looked_after = {"child_id": f"C{number}", "upn": UPN[number], "birth_date": born}
     return {
         "ssda903": {
@@ -64,6 +67,22 @@ def child(number: int) -> dict[str, dict[str, dict]]:
             },
             "episode": {"nhs_number": NHS[number], "spell_id": str(number)},
         },
+        "sus_op": {
+            "appointment": {
+                "nhs_number": NHS[number],
+                "birth_date": born,
+                "postcode": postcode,
+                "appointment_id": str(number),
+            },
+        },
+        "sus_ecds": {
+            "attendance": {
+                "nhs_number": NHS[number],
+                "birth_date": born,
+                "postcode": postcode,
+                "attendance_id": str(number),
+            },
+        },
     }
 
 
@@ -79,7 +98,8 @@ def deliver(con, supplier: str, feed: str, number: int, marked: Exclusion | None
     if marked:
         row = tables.get(marked.table, {"child_id": f"C{number}"})
         tables[marked.table] = row | mark(marked)
-    period = {"ssda903": "2025", "cin_census": "2025", "sus_apc": "2025-03"}.get(feed, "2025-03-31")
+    kind = CONTRACTS[feed].period_kind
+    period = {"financial_year": "2025", "month": "2025-03"}.get(kind, "2025-03-31")
     delivery = f"{supplier}.{period}.{feed.encode().hex()[:8]}"
     for table, row in tables.items():
         put(con, delivery, feed, table, [row])
