@@ -12,7 +12,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,11 @@ class Codeset:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: how the supplier writes it, what we call it, and what becomes of it."""
+    """One column: how the supplier writes it, what we call it, and what becomes of it.
+
+    ``withheld`` lists codes that never reach the warehouse; one that ends in ``*`` stands for all
+    that begin like it.
+    """
 
     name: str
     physical_name: str
@@ -98,6 +102,7 @@ class Column:
     minimum: Any = None
     maximum: Any = None
     codeset: Codeset | None = None
+    withheld: Codeset | None = None
     pseudonymisation: str = "drop"
     token_scope: str | None = None
     linkage_role: str | None = None
@@ -257,6 +262,13 @@ def load_contracts(folder: Path) -> dict[str, Contract]:
     Raises:
         LinkedCypError: a contract breaks the standard or this project's vocabulary.
     """
+    files = [*folder.glob("*.odcs.yaml"), *folder.glob("codesets/*.csv")]
+    return dict(_load(folder, tuple(sorted((f, f.stat().st_mtime_ns) for f in files))))
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, _state: tuple[tuple[Path, int], ...]) -> dict[str, Contract]:
+    """Contracts of a folder as its files stand: many definitions ask for them in one process."""
     codesets = load_codesets(folder / "codesets")
     contracts = [load_contract(path, codesets) for path in sorted(folder.glob("*.odcs.yaml"))]
     return {contract.feed: contract for contract in contracts}
@@ -471,6 +483,9 @@ def _column(where: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
     codeset = custom.get("codeset")
     if codeset is not None and codeset not in codesets:
         raise LinkedCypError(f"{where}.{prop.name}: there is no codeset {codeset}")
+    withheld = custom.get("withheldCodes")
+    if withheld is not None and withheld not in codesets:
+        raise LinkedCypError(f"{where}.{prop.name}: there is no codeset {withheld}")
     position = prop.primaryKeyPosition or 1 if prop.primaryKey else None
     return Column(
         name=prop.name or "",
@@ -486,6 +501,7 @@ def _column(where: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
         minimum=options.get("minimum"),
         maximum=options.get("maximum"),
         codeset=codesets[codeset] if codeset else None,
+        withheld=codesets[withheld] if withheld else None,
         pseudonymisation=custom.get("pseudonymisation", "drop"),
         token_scope=custom.get("tokenScope"),
         linkage_role=custom.get("linkageRole"),

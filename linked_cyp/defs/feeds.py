@@ -89,21 +89,6 @@ def refuse_failed(failed: list[str]) -> None:
         raise LinkedCypError("checks failed: " + "; ".join(failed))
 
 
-def not_in_force(
-    key: list[str], rules: list[Rule], outcomes: list[CheckOutcome]
-) -> Iterator[dg.AssetCheckResult]:
-    """Rules that this delivery's collection year does not have: passed, and said so."""
-    ran = {outcome.name for outcome in outcomes}
-    for rule in rules:
-        if rule.name not in ran:
-            yield dg.AssetCheckResult(
-                asset_key=dg.AssetKey(key),
-                check_name=rule.name,
-                passed=True,
-                metadata={"in force in this collection year": False},
-            )
-
-
 def raw(contract: Contract) -> dg.AssetsDefinition:
     """One step per feed and delivery: files → typed rows in the identifiable store."""
     specs, named = [], []
@@ -121,7 +106,7 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
                 metadata=metadata.raw(contract, table),
             )
         )
-        named += checks.specs(key, every_raw_rule(contract, table))
+        named += checks.by_subject_specs(key, every_raw_rule(contract, table))
 
     @dg.multi_asset(
         name=f"raw_{contract.feed}",
@@ -142,8 +127,7 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
             raise LinkedCypError(f"{outcome.delivery_id} is {outcome.status}: {outcome.reason}")
         for table in contract.tables.values():
             key = raw_key(contract.feed, table.name)
-            yield from checks.results(key, verdicts[tuple(key)])
-            yield from not_in_force(key, every_raw_rule(contract, table), verdicts[tuple(key)])
+            yield from checks.by_subject(key, every_raw_rule(contract, table), verdicts[tuple(key)])
         yield from dfe_rules.evaluations(contract, by_department)
 
     return step
@@ -168,7 +152,7 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
                 metadata=metadata.pseudonymised(contract, table),
             )
         )
-        named += checks.specs(key, pseudonymised_rules(table, rows=0))
+        named += checks.by_subject_specs(key, pseudonymised_rules(table, rows=0))
 
     @dg.multi_asset(
         name=f"pseudonymised_{contract.feed}",
@@ -188,7 +172,9 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
                 asset_key=dg.AssetKey(key),
                 metadata={"dagster/partition_row_count": written[table.name]},
             )
-            yield from checks.results(key, verdicts[tuple(key)])
+            yield from checks.by_subject(
+                key, pseudonymised_rules(table, rows=0), verdicts[tuple(key)]
+            )
 
     return step
 

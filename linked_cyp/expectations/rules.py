@@ -31,6 +31,8 @@ KINDS = (
 )
 ROW_KEYS = {"delivery_id": "VARCHAR", "row_number": "BIGINT", "source_file": "INTEGER"}
 EARLIEST_BIRTH = date(1990, 1, 1)
+HOLDS_NO_IDENTIFIER = "linked_cyp_holds_no_identifier"
+IS_FIRST_OF_MONTH = "linked_cyp_is_first_of_month"
 AREA_CODE = "^([A-Z][0-9]{8}|95[A-Z]{2}[0-9]{2}[SW][0-9])$"
 _FORMATS = {
     "nhs_number": ("linked_cyp_accepted_nhs_number", "is an NHS number with a right check digit"),
@@ -62,6 +64,40 @@ class Rule:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     severity: Severity = "error"
     description: str = ""
+
+
+# What a rule is about, by its kind: the checks of one subject are shown as one (`SUBJECTS`).
+_SUBJECT_OF = {
+    "not_null": "required",
+    "in_set": "codes",
+    "between": "ranges",
+    "matches": "formats",
+    "satisfies": "formats",
+    "unique": "keys",
+    "exists_in": "keys",
+    "columns_equal": "columns",
+    "types_equal": "columns",
+    "row_count": "rows",
+    "zero_rows": "rows",
+}
+SUBJECTS: Mapping[str, str] = {
+    "rows": "Every row is accounted for",
+    "columns": "Columns and their types are those of the contract",
+    "keys": "Keys are unique, and what refers to another table finds its row",
+    "required": "Columns that must be filled are",
+    "codes": "Coded columns hold codes in force in the collection year",
+    "formats": "Values are written as the contract says",
+    "ranges": "Values lie within their bounds",
+    "identifiers": "Nothing that identifies a child is left",
+}
+
+
+def subject(rule: Rule) -> str:
+    """Which of `SUBJECTS` a rule belongs to."""
+    predicate = rule.arguments.get("predicate", "")
+    if predicate == HOLDS_NO_IDENTIFIER:
+        return "identifiers"
+    return "ranges" if predicate == IS_FIRST_OF_MONTH else _SUBJECT_OF[rule.kind]
 
 
 def not_null(column: str, severity: Severity = "error", name: str | None = None) -> Rule:
@@ -210,13 +246,13 @@ def pseudonymised_rules(table: Table, rows: int | None = None) -> list[Rule]:
     rules += _nowhere(
         "text__no_identifier",
         [o.name for o in outputs if o.sql_type == "VARCHAR"],
-        "linked_cyp_holds_no_identifier",
+        HOLDS_NO_IDENTIFIER,
         "No text holds an NHS number, a unique pupil number or a postcode",
     )
     rules += _nowhere(
         "months__first_of_month",
         [o.name for o in outputs if o.treatment == "coarsen_month"],
-        "linked_cyp_is_first_of_month",
+        IS_FIRST_OF_MONTH,
         "Dates made months are the first day of one",
     )
     for output in outputs:

@@ -72,7 +72,8 @@ print(json.dumps({
     "upstream": {"/".join(k.path): sorted("/".join(p.path) for p in graph.get(k).parent_keys)
                  for k in keys},
     "downstream": sorted({"/".join(c.path) for k in keys for c in graph.get(k).child_keys}),
-    "checks": sorted(k.name for k in graph.asset_check_keys if "toy_clinic" in k.asset_key.path),
+    "checks": [graph.get(k).description for k in graph.asset_check_keys
+               if "toy_clinic" in k.asset_key.path],
     "job": sorted("/".join(k.path) for k in job.asset_layer.selected_asset_keys),
     "rows": rows, "rules": rules, "comment": comment,
     "report": sorted({f.rule for f in report.findings}),
@@ -129,8 +130,8 @@ def test_no_code_was_added(project: Path) -> None:
 
 def test_its_assets_are_in_the_graph(found: dict[str, Any]) -> None:
     assert found["assets"] == {
-        "raw/toy_clinic/visit": "health/toy_clinic",
-        "pseudonymised/toy_clinic/visit": "health/toy_clinic",
+        "raw/toy_clinic/visit": "health/secondary_uses/toy_clinic",
+        "pseudonymised/toy_clinic/visit": "health/secondary_uses/toy_clinic",
     }
     assert found["upstream"]["pseudonymised/toy_clinic/visit"] == ["raw/toy_clinic/visit"]
     # it has identities, so linkage takes it as well
