@@ -134,6 +134,8 @@ def insert_statement(table: Table, look_ups: LookUps) -> str:
         match output.treatment:
             case "keep":
                 made = declared_only(output.source, column)
+                if output.source.withheld:
+                    made = f"CASE WHEN NOT ({withheld(table)}) THEN {made} END"
             case "coarsen_month":
                 made = f"date_trunc('month', {column})"
             case "coarsen_year":
@@ -173,6 +175,24 @@ def declared_only(column: Column, value: str) -> str:
     if column.pattern:
         return f"CASE WHEN regexp_matches({value}, {literal(column.pattern)}) THEN {value} END"
     raise LinkedCypError(f"{column.name}: text is kept only with a codeset or a pattern")
+
+
+def withheld(table: Table) -> str:
+    """Whether a raw row ``r`` holds a withheld code: then all its codes of that kind are null.
+
+    All of them, as one may give away the other: a medicine and its class.
+    """
+    tests = []
+    for column in (c for c in table.columns if c.withheld):
+        name = f"coalesce(r.{quoted(column.name)}, '')"
+        whole = [c for c in column.withheld.values if not c.endswith("*")]
+        tests.append(f"{name} IN ({', '.join(literal(code) for code in whole)})" if whole else "")
+        tests += [
+            f"starts_with({name}, {literal(code.removesuffix('*'))})"
+            for code in column.withheld.values
+            if code.endswith("*")
+        ]
+    return " OR ".join(filter(None, tests)) or "false"
 
 
 def _scope(output: OutputColumn) -> str:

@@ -13,7 +13,10 @@ from linked_cyp.contracts import Codeset, Column, Contract, Table, load_codesets
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data_contracts"
 SAMPLES = ROOT.parent / "shared" / "samples"
-FEEDS = ("cin_census", "pds_demographics", "school_census", "ssda903", "sus_apc")
+FEEDS = (
+    *("cin_census", "gp_olids", "pds_demographics", "school_census", "ssda903"),
+    *("sus_apc", "sus_ecds", "sus_op"),
+)
 
 
 @cache

@@ -40,7 +40,8 @@ def test_codeset_files_have_one_layout(path: object) -> None:
 
 
 def test_every_codeset_is_used() -> None:
-    used = {column.codeset.name for _, column in every_column() if column.codeset}
+    used = {c.codeset.name for _, c in every_column() if c.codeset}
+    used |= {c.withheld.name for _, c in every_column() if c.withheld}
     assert used == set(codesets())
 
 
