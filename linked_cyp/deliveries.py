@@ -396,7 +396,7 @@ def _store_ledger(
     versions: Sequence[str],
 ) -> None:
     version, produced, order = versions
-    unassigned = sum(r.rows for r in staged.files if r.rule and not r.tables)
+    unassigned = sum(r.unassigned for r in staged.files)
     totals = [sum(getattr(c, n) for c in counts.values()) for n in TableCounts.__match_args__]
     con.execute(
         f"INSERT INTO {DELIVERY} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "

@@ -199,7 +199,7 @@ def validate(
             if by_department:
                 run = check_delivery(con, staged, names, year, before, values=values)
             rows = sum(result.rows for result in staged.files)
-            unassigned = sum(r.rows for r in staged.files if r.rule and not r.tables)
+            unassigned = sum(r.unassigned for r in staged.files)
             refused = sum(c["rows"] + c["file_rows"] for c in counts) + unassigned
             summaries = tuple(
                 FileSummary(

@@ -1,7 +1,8 @@
 """Delimited text: CSV and its relatives, as real systems export them.
 
 DuckDB parses; this module decides the encoding, finds the header, recognises the table, and
-hands a file that DuckDB refuses to the record-by-record scanner.
+hands a file that DuckDB refuses to the record-by-record scanner. The members of a zip file are read
+like files.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import duckdb
 
 from linked_cyp.contracts import Contract
 from linked_cyp.errors import value_free
+from linked_cyp.readers import zipped
 from linked_cyp.readers.conform import stage_query
 from linked_cyp.readers.files import FileFacts, inspect, to_utf8
 from linked_cyp.readers.headers import Recognition, normalise, recognise
@@ -60,7 +62,11 @@ def stage(
         work: a private folder for links and transcoded copies; the caller removes it.
     """
     earlier = len(staged.files)
-    opened = [_open(con, staged, source, work) for source in files]
+    opened = [
+        _open(con, staged, part, work)
+        for source in files
+        for part in _parts(con, staged, source, work)
+    ]
     by_table: dict[str, list[_Opened]] = {}
     for item in opened:
         if item is not None:
@@ -73,8 +79,25 @@ def stage(
         target = staged.tables.get(name) or create_relation(con, table, present)
         staged.tables[name] = target
         for item in items:
-            _load(con, staged.contract, target, item, work)
+            # Rows of a zip file's members are numbered through.
+            before = sum(i.result.rows for i in items if i.source.index == item.source.index)
+            _load(con, staged.contract, target, item, before)
     _count_refused(con, staged, staged.files[earlier:])
+    staged.files[earlier:] = zipped.together(staged.files[earlier:])
+
+
+def _parts(
+    con: duckdb.DuckDBPyConnection, staged: Staged, source: SourceFile, work: Path
+) -> list[SourceFile]:
+    """The file, or the members of a zip file; one that cannot be unpacked is refused."""
+    if not zipped.is_zip(source):
+        return [source]
+    members = zipped.unpack(source, work)
+    if members is None:
+        result = FileResult(source.index)
+        staged.files.append(result)
+        _refuse(con, result, Recognition(rule="file__malformed"), 0)
+    return members or []
 
 
 def _open(
@@ -88,7 +111,7 @@ def _open(
     if facts.encoding is None:
         _refuse(con, result, Recognition(rule="file__encoding"), rows)
         return None
-    path = work / f"{source.index}.csv"
+    path = work / f"{len(staged.files)}.csv"
     if facts.encoding in ("utf-8", "utf-8-sig"):
         # A link with a plain name: names with * or [ are patterns to DuckDB.
         path.symlink_to(source.path.resolve())
@@ -129,16 +152,25 @@ def _count_refused(
 
 
 def recognised_columns(contract: Contract, source: SourceFile) -> int:
-    """How many columns of a file's header the contract knows; 0 when no table fits."""
+    """How many columns of a file's header the contract knows; 0 when no table fits.
+
+    Of a zip file's members, the one of which most columns are known counts.
+    """
+    if zipped.is_zip(source):
+        parts = zipped.starts(source, 1 << 16)
+        return max((_recognised(contract, name, start) for name, start in parts), default=0)
     with source.path.open("rb") as file:
-        start = file.read(1 << 16)
+        return _recognised(contract, source.name, file.read(1 << 16))
+
+
+def _recognised(contract: Contract, name: str, start: bytes) -> int:
     if not start.strip() or b"\0" in start[:1] or start.lstrip().startswith(b"<"):
         return 0
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = start.decode(encoding, errors="replace")
     for delimiter in _delimiters(contract):
         header = first_record(Lines(io.StringIO(text, newline=_line_end(text))), delimiter)
-        found = recognise(contract, contract, header, source.name)
+        found = recognise(contract, contract, header, name)
         if found.table:
             return max(1, len(found.positions))
     return 0
@@ -175,12 +207,12 @@ def _load(
     contract: Contract,
     target: StagedTable,
     item: _Opened,
-    work: Path,
+    before: int,
 ) -> None:
     width = len(item.header)
     if not item.facts.has_nul and item.facts.lines:
         try:
-            rows = _insert(con, contract, target, item, item.path, width, numbered=False)
+            rows = _insert(con, contract, target, item, item.path, width, before, numbered=False)
         except duckdb.Error:
             rows = None
         if rows is not None:
@@ -189,7 +221,7 @@ def _load(
             return
     item.result.repaired = True
     with value_free(f"reading file {item.source.index} record by record"):
-        _load_repaired(con, contract, target, item, work)
+        _load_repaired(con, contract, target, item, before)
 
 
 def _load_repaired(
@@ -197,10 +229,10 @@ def _load_repaired(
     contract: Contract,
     target: StagedTable,
     item: _Opened,
-    work: Path,
+    before: int,
 ) -> None:
     """Read a file that is not well formed: sound records to one copy, broken ones to another."""
-    sound, broken = work / f"{item.source.index}.sound", work / f"{item.source.index}.broken"
+    sound, broken = item.path.with_suffix(".sound"), item.path.with_suffix(".broken")
     named = [i for i, name in enumerate(item.header) if name.strip()]
     width = named[-1] + 1
     unsplit = 0
@@ -221,10 +253,10 @@ def _load_repaired(
                 bad_rows.writerow([record.number, record.text.replace("\0", "\u2400")])
             else:
                 good_rows.writerow([record.number, *record.fields])
-    rows = _insert(con, contract, target, item, sound, width, numbered=True)
+    rows = _insert(con, contract, target, item, sound, width, before, numbered=True)
     con.execute(
-        f"INSERT INTO {PROBLEMS} SELECT ?, ?, number, 'row', NULL, 'row__structure', 0, 1, text "
-        f"FROM {_read_csv(broken, ['number', 'text'], ',')}",
+        f"INSERT INTO {PROBLEMS} SELECT ?, ?, {before} + number::BIGINT, 'row', NULL, "
+        f"'row__structure', 0, 1, text FROM {_read_csv(broken, ['number', 'text'], ',')}",
         [target.table.name, item.source.index],
     )
     item.result.rows = rows + unsplit
@@ -239,16 +271,21 @@ def _insert(
     item: _Opened,
     path: Path,
     width: int,
+    before: int,
     *,
     numbered: bool,
 ) -> int:
     """Parse, type and stage one file in one statement; how many rows there were."""
     columns = [f"c{i}" for i in range(width)]
     delimiter = item.delimiter
-    number = "row_number() OVER ()"
+    number = f"{before} + row_number() OVER ()"
     if numbered:
-        columns, delimiter, number = ["number", *columns], ",", "number::BIGINT"
-    sources = {name: f"c{position}" for name, position in item.recognition.positions.items()}
+        columns, delimiter, number = ["number", *columns], ",", f"{before} + number::BIGINT"
+    older = item.recognition.older
+    sources = {
+        name: _first_filled([f"c{place}" for place in (position, *older.get(name, ()))])
+        for name, position in item.recognition.positions.items()
+    }
     query = stage_query(
         contract,
         target.table,
@@ -262,6 +299,14 @@ def _insert(
         f"INSERT INTO {target.relation} SELECT {item.source.index}, * FROM ({query})"
     ).fetchone()
     return int(counted[0]) if counted else 0
+
+
+def _first_filled(texts: Sequence[str]) -> str:
+    """SQL of the first text that is not blank: a column may stand under its older header too."""
+    if len(texts) == 1:
+        return texts[0]
+    filled = ", ".join(f"nullif(trim({text}), '')" for text in texts)
+    return f"coalesce({filled})"
 
 
 def _read_csv(path: Path, columns: Sequence[str], delimiter: str) -> str:

@@ -34,7 +34,10 @@ class SourceFile:
 
 @dataclass
 class FileResult:
-    """What became of one file. ``rows`` counts its data rows; ``rule`` says why it was refused."""
+    """What became of one file. ``rows`` counts its data rows; ``rule`` says why it was refused.
+
+    A zip file may have been read in part: ``unassigned_rows`` is then what no table was found for.
+    """
 
     index: int
     encoding: str | None = None
@@ -45,6 +48,14 @@ class FileResult:
     undeclared: tuple[str, ...] = ()
     out_of_force: tuple[str, ...] = ()
     repaired: bool = False
+    unassigned_rows: int | None = None
+
+    @property
+    def unassigned(self) -> int:
+        """Rows that belong to no table."""
+        if self.unassigned_rows is not None:
+            return self.unassigned_rows
+        return self.rows if self.rule and not self.tables else 0
 
 
 @dataclass
