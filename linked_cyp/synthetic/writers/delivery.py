@@ -47,8 +47,9 @@ class Sent:
     ``tables`` is keyed by the contract's table name. An empty frame
     is left out unless the contract requires its table. A frame may carry ``_person_id`` (the true
     person of each row) and ``_local_id``; they are taken off into the truth. ``headers`` gives
-    other column names a supplier uses for a table, ``names`` other file stems. ``write`` is
-    what writes it where the form is not one CSV file for each table.
+    other column names a supplier uses for a table, ``names`` other file stems, ``delimiters``
+    others than the contract's. ``write`` is what writes it where the form is not one delimited
+    file for each table.
     """
 
     feed: str
@@ -60,6 +61,7 @@ class Sent:
     version: str | None = None
     headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    delimiters: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Any] | None = None
     write: Write | None = None
 
@@ -120,7 +122,9 @@ def write_delivery(
         native, truth = native_table(table, frame, sent)
         native, truth, broken = _break_rows(sent, name, native, truth, rng)
         stem = sent.names.get(name, table.physical_name)
-        files[sent.style.file_name(stem)] = (csv_bytes(native, sent.style.encoding), native.height)
+        delimiter = sent.delimiters.get(name, contract.delimiter)
+        content = csv_bytes(native, sent.style.encoding, delimiter)
+        files[sent.style.file_name(stem)] = (content, native.height)
         faults.append(located(sent, name, broken))
         if table.person_key:
             records.append(located(sent, name, truth))
@@ -259,9 +263,9 @@ def located(sent: Sent, table: str, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def csv_bytes(native: pl.DataFrame, encoding: str) -> bytes:
+def csv_bytes(native: pl.DataFrame, encoding: str, delimiter: str = ",") -> bytes:
     """CSV bytes; letters an old encoding lacks lose their marks, as in software that uses it."""
-    text = native.write_csv(line_terminator="\r\n")
+    text = native.write_csv(line_terminator="\r\n", separator=delimiter)
     try:
         return text.encode(encoding)
     except UnicodeEncodeError:
