@@ -5,7 +5,9 @@ Codes are ICD-10 and OPCS-4 without a dot (``J459``, ``H012``); writers format t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,13 +17,13 @@ from linked_cyp.synthetic.need import Need
 from linked_cyp.synthetic.parameters import (
     Parameters,
     Streams,
-    age_at,
     pick,
     pick_index,
     text,
 )
 from linked_cyp.synthetic.places import Places
 from linked_cyp.synthetic.population import Population
+from linked_cyp.synthetic.risk import Kind, children_at_risk
 
 BANDS = ("rate_0", "rate_1_4", "rate_5_9", "rate_10_14", "rate_15_19")
 FIRST_AGES = {"self_harm": 10, "eating_disorder": 9, "substance_misuse": 10, "asthma": 1}
@@ -32,8 +34,7 @@ class Hospital:
     """``spells``: spell_id, person_id, household_id, birth, area, postcode_id, condition, admitted,
     discharged, method, provider (number), specialty, is_birth, mother_nhs_number. ``episodes``:
     spell_id, episode, start, end, specialty, last. ``diagnoses``: spell_id, episode, position,
-    code. ``procedures``: spell_id, episode, position, code, day. ``births``: spell_id, weight,
-    gestation, delivery."""
+    code. ``procedures``: spell_id, episode, position, code, day."""
 
     spells: pl.DataFrame
     episodes: pl.DataFrame
@@ -151,60 +152,32 @@ def _admissions(
     last_day: int,
 ) -> pl.DataFrame:
     rng = streams("admissions")
-    persons = population.persons.filter(
-        pl.col("birth") < last_day, pl.col("to_day") > first_day, pl.col("from_day") < last_day
-    )
     shape = parameters.hospital["frailty_shape"]
-    frailty = rng.gamma(shape, 1 / shape, persons.height)
-    in_need = need.referrals.filter(
-        pl.col("path") != "nfa", pl.col("day") <= last_day, pl.col("close") > first_day
-    )
-    in_care = care.periods.filter(pl.col("start") <= last_day, pl.col("end") > first_day)
-    known = persons["person_id"].is_in(in_need["person_id"].unique().implode()).to_numpy()
-    looked_after = persons["person_id"].is_in(in_care["person_id"].unique().implode()).to_numpy()
-    poor = (5.5 - persons["decile"].to_numpy()) / 4.5
-    girl = (persons["sex"] == "F").to_numpy()
-    birth = persons["birth"].to_numpy()
-    begins = np.maximum(persons["from_day"].to_numpy(), first_day)
-    ends = np.minimum(persons["to_day"].to_numpy(), last_day + 1)
+    at_risk = children_at_risk(rng, shape, population, care, need, first_day, last_day)
+    conditions = {row["condition"]: row for row in parameters.conditions.iter_rows(named=True)}
     frames = []
-    # one year of age at a time would be exact; the band at the middle of each year is near enough
-    for start in range(first_day, last_day + 1, 365):
-        low, high = np.maximum(begins, start), np.minimum(ends, start + 365)
-        years = np.maximum(high - low, 0) / 365.25
-        age = age_at(birth, (low + np.maximum(high, low)) // 2)
-        band = np.clip(np.searchsorted([1, 5, 10, 15], age, side="right"), 0, 4)
-        for condition in parameters.conditions.iter_rows(named=True):
-            rates = np.array([condition[b] for b in BANDS])[band]
-            girls = condition["girls"]
-            sex_ratio = np.where(girl, 2 * girls / (1 + girls), 2 / (1 + girls))
-            expected = (
-                rates
-                * years
-                * sex_ratio
-                * frailty
-                * condition["deprived"] ** poor
-                * np.where(known, condition["in_need"], 1.0)
-                * np.where(looked_after, condition["looked_after"], 1.0)
+    for kind, row, day in at_risk.events(rng, map(_kind, conditions.values())):
+        condition = conditions[kind.name]
+        frames.append(
+            at_risk.persons.gather(row)
+            .select("person_id", "household_id", "birth", "to_day")
+            .with_columns(
+                admitted=pl.Series(day),
+                condition=pl.lit(kind.name),
+                kind=pl.lit(condition["kind"]),
+                stay_days=pl.lit(float(condition["stay_days"])),
+                specialty=pl.lit(int(condition["specialty"]), dtype=pl.Int64),
             )
-            row = np.repeat(np.arange(persons.height), rng.poisson(expected))
-            day = low[row] + (rng.random(len(row)) * (high - low)[row]).astype(int)
-            least = FIRST_AGES.get(condition["condition"], 0)
-            fits = age_at(birth[row], day) >= least
-            row, day = row[fits], day[fits]
-            frames.append(
-                persons.gather(row)
-                .select("person_id", "household_id", "birth", "to_day")
-                .with_columns(
-                    admitted=pl.Series(day),
-                    condition=pl.lit(condition["condition"]),
-                    kind=pl.lit(condition["kind"]),
-                    stay_days=pl.lit(float(condition["stay_days"])),
-                    specialty=pl.lit(int(condition["specialty"]), dtype=pl.Int64),
-                )
-                .select(_COLUMNS)
-            )
+            .select(_COLUMNS)
+        )
     return pl.concat(frames).sort("person_id", "admitted", maintain_order=True)
+
+
+def _kind(condition: Mapping[str, Any]) -> Kind:
+    name = condition["condition"]
+    factors = (float(condition[f]) for f in ("girls", "deprived", "in_need", "looked_after"))
+    rates = tuple(float(condition[b]) for b in BANDS)
+    return Kind(name, rates, *factors, least_age=FIRST_AGES.get(name, 0))
 
 
 def _episodes(settings: dict, rng: np.random.Generator, spells: pl.DataFrame) -> pl.DataFrame:
