@@ -19,12 +19,15 @@ LEAST_SHARED = 0.5
 class Recognition:
     """What a header turned out to be.
 
-    ``positions`` gives the 0-based place of each of our columns in the file. ``rule`` says why the
-    file is refused (None when it is not), ``column`` which column is to blame.
+    ``positions`` gives the 0-based place of each of our columns in the file, ``older`` the places
+    of its other headers where the file has several, as files that span two versions of a standard
+    do: a row then has its value in one of them. ``rule`` says why the file is refused (None when it
+    is not), ``column`` which column is to blame.
     """
 
     table: str | None = None
     positions: Mapping[str, int] = field(default_factory=dict)
+    older: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     undeclared: tuple[str, ...] = ()
     out_of_force: tuple[str, ...] = ()
     rule: str | None = None
@@ -41,7 +44,8 @@ def recognise(
 ) -> Recognition:
     """Match a header to a table of the contract.
 
-    The table that shares most columns wins; between equals, the one that the file's name names.
+    The table that knows most of the columns wins, those not taken among them; between equals, the
+    one that the file's name names.
 
     Args:
         contract: every table and column the feed ever had.
@@ -52,7 +56,7 @@ def recognise(
     names = [normalise(name) for name in header]
     candidates = []
     for table in contract.tables.values():
-        positions = _positions(table, names)
+        positions, older = _positions(table, names)
         if not positions:
             continue
         missing = _missing(table, in_force, positions)
@@ -61,23 +65,25 @@ def recognise(
         shared = len(positions) / max(1, len([n for n in names if n and n not in others]))
         if not named and shared < LEAST_SHARED:
             continue
-        candidates.append((not missing, len(positions), named, table, positions, missing))
+        known = len(positions) + len(others.intersection(names))
+        candidates.append((not missing, known, named, table, positions, older, missing))
     if not candidates:
         return Recognition(rule="file__unrecognised")
     best = max(candidates, key=lambda c: (c[0], c[1], c[2]))
-    table, positions, missing = best[3], best[4], best[5]
+    table, positions, older, missing = best[3:]
     if missing:
         return Recognition(table=table.name, rule="file__column_missing", column=missing[0])
     repeated = _repeated(table, names, positions)
     if repeated:
         return Recognition(table=table.name, rule="file__column_repeated", column=repeated)
-    used = set(positions.values())
+    used = {*positions.values(), *(place for places in older.values() for place in places)}
     year_table = in_force.tables.get(table.name)
     expected = {c.name for c in year_table.columns} if year_table else set()
     left = {normalise(name) for name in table.not_taken}
     return Recognition(
         table=table.name,
         positions=positions,
+        older=older,
         undeclared=tuple(
             header[i].strip()
             for i, name in enumerate(names)
@@ -87,20 +93,29 @@ def recognise(
     )
 
 
-def _positions(table: Table, names: Sequence[str]) -> dict[str, int]:
-    """Where each of our columns is; the present name is preferred to an older one."""
-    found = {}
-    for column in table.columns:
-        for known in (column.physical_name, *column.aliases, column.name):
-            known = normalise(known)
-            if known in names:
-                found[column.name] = names.index(known)
-                break
+def _positions(
+    table: Table, names: Sequence[str]
+) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """Where each of our columns is, the present name preferred; and where its older names are."""
+    known = {
+        column.name: [
+            names.index(name)
+            for name in map(normalise, (column.physical_name, *column.aliases, column.name))
+            if name in names
+        ]
+        for column in table.columns
+    }
     # Two of our columns may share an older name; the first declared keeps it.
     first: dict[int, str] = {}
-    for name, position in found.items():
-        first.setdefault(position, name)
-    return {name: position for position, name in first.items()}
+    for name, places in known.items():
+        if places:
+            first.setdefault(places[0], name)
+    older = {
+        name: others
+        for name in first.values()
+        if (others := tuple(dict.fromkeys(p for p in known[name] if p not in first)))
+    }
+    return {name: place for place, name in first.items()}, older
 
 
 def _missing(table: Table, in_force: Contract, positions: Mapping[str, int]) -> list[str]:

@@ -247,3 +247,23 @@ def test_integers_are_not_rounded(con, tmp_path):
     read_as = [r[0] for r in rows(con, "toy__pupil", "sessions")]
     assert read_as == [10, 10, 3, -3, None, None, None, None, None]
     assert [q[1] for q in quarantined(con)] == [5, 6, 7, 8]
+
+
+def test_a_column_under_two_headers_gives_the_value_of_either(con, tmp_path):
+    """A file that spans two versions of a standard has both; each row fills one."""
+    header = "PUPIL_ID,LASTNAME,SURNAME,BIRTH_DATE\n"
+    outcome = read(con, tmp_path, header + "A1, ,Ng,2010-01-02\nA2,Okoro,,2010-01-02\n")
+    assert rows(con, "toy__pupil", "surname") == [("Ng",), ("Okoro",)]
+    assert outcome.status == "accepted"
+    held = con.execute("SELECT undeclared_columns FROM identifiable.ledger.delivery_file").fetchone()
+    assert held == ([],)
+
+
+def test_columns_not_taken_help_to_tell_tables_apart(con, tmp_path):
+    """Two tables share what is taken; what is not taken says which of them a file is."""
+    narrow = replace(NOTE, columns=NOTE.columns[:1], not_taken=("PLACE", "WEATHER"))
+    header = "TEXT,PLACE,WEATHER,OTHER\n"
+    folder = land(tmp_path / "landing", {"a.csv": header + "x,y,z,w\n"})
+    outcome = take(con, contract(narrow, replace(NOTE, name="memo", physical_name="MEMO")), folder)
+    assert outcome.accepted == 1
+    assert [row[0] for row in rows(con, "toy__note", "text")] == ["x"]
