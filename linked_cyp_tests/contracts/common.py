@@ -16,6 +16,7 @@ SAMPLES = ROOT.parent / "shared" / "samples"
 FEEDS = (
     *("cin_census", "gp_olids", "pds_demographics", "school_census", "ssda903"),
     *("sus_apc", "sus_ecds", "sus_op"),
+    *("csds", "mhsds"),
 )
 
 

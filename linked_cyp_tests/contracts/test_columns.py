@@ -28,7 +28,7 @@ ROLES = IDENTITY_ROLES | {
 }
 # Named like what they refer to, but not holding it: marks and keys of an export, areas.
 NOT_IDENTIFYING = re.compile(
-    r"^missingaddress$|tableid$|LSOAofResidence_FromPostcode$"
+    r"VULNERABILITY|^missingaddress$|tableid$|LSOAofResidence_FromPostcode$"
     r"|^patient\.usual_address\.(lsoa_11|local_authority_district)$"
 )
 

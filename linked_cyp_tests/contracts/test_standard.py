@@ -20,8 +20,8 @@ from linked_cyp_tests.contracts.common import FEEDS, FOLDER, contracts
 # Pupils without a UPN are known by school, names and birth date, any of which may be missing.
 PUPILS_BY_NAME = ("attendance_daily", "npd_attainment", "school_census")
 # A stillborn baby has no NHS number, and a row with neither number nor name is nobody's.
-NOBODYS = ("birth_notification", "births_registration", "ncmp")
-PATHS = sorted(FOLDER.glob("*.odcs.yaml"))
+NOBODYS = ("birth_notification", "births_registration", "csds", "ncmp")
+PATHS = sorted(FOLDER.glob("**/*.odcs.yaml"))
 
 
 def document(feed: str) -> dict[str, Any]:
@@ -130,6 +130,8 @@ def test_every_person_reaches_the_warehouse() -> None:
     # a header, a school's return and a log are about files, codes and places about no one
     assert without == {
         "cin_census__header",
+        *("csds__active_submission", "csds__header"),
+        *("mhsds__active_submission", "mhsds__header"),
         *("gp_olids__concept", "gp_olids__concept_map", "gp_olids__organisation"),
         "gp_olids__place",
         "school_census__school_census",
