@@ -138,3 +138,32 @@ def reference_postcodes(places: Places) -> pl.DataFrame:
         osnrth1m=(300_000 + pl.col("order").cast(pl.Int64) * 137),
         imd="rank",
     )
+
+
+def reference_establishments(schools: pl.DataFrame) -> pl.DataFrame:
+    """The list of establishments, in the layout of Get Information about Schools.
+
+    Args:
+        schools: of :class:`linked_cyp.synthetic.education.Education`.
+    """
+    kinds = pl.DataFrame(
+        [
+            ("primary", "Primary", "Local authority maintained schools", 4, 11),
+            ("secondary", "Secondary", "Academies", 11, 18),
+            ("special", "Not applicable", "Special schools", 4, 18),
+            ("alternative", "Not applicable", "Local authority maintained schools", 5, 16),
+        ],
+        schema=["kind", "phase", "group", "low", "high"],
+        orient="row",
+    )
+    return schools.join(kinds, on="kind", how="left", maintain_order="left").select(
+        pl.col("urn").alias("URN"),
+        pl.col("authority").alias("LA (code)"),
+        pl.col("estab").alias("EstablishmentNumber"),
+        pl.col("name").alias("EstablishmentName"),
+        pl.col("group").alias("EstablishmentTypeGroup (name)"),
+        pl.lit("Open").alias("EstablishmentStatus (name)"),
+        pl.col("phase").alias("PhaseOfEducation (name)"),
+        pl.col("low").alias("StatutoryLowAge"),
+        pl.col("high").alias("StatutoryHighAge"),
+    )

@@ -15,7 +15,7 @@ import polars as pl
 from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp.synthetic.parameters import Streams, load_parameters
-from linked_cyp.synthetic.places import reference_postcodes
+from linked_cyp.synthetic.places import reference_establishments, reference_postcodes
 from linked_cyp.synthetic.truth import write_truth
 from linked_cyp.synthetic.world import World, build_world
 from linked_cyp.synthetic.writers import (
@@ -61,7 +61,7 @@ def synthesise(
     progress: Progress | None = None,
     contracts: Mapping[str, Contract] | None = None,
 ) -> Summary:
-    """Write ``home/landing``, ``home/reference/postcodes.csv`` and ``home/truth``.
+    """Write ``home/landing``, ``home/reference`` and ``home/truth``.
 
     Args:
         home: the folder written to (made if missing); nothing else in it is touched.
@@ -95,6 +95,8 @@ def synthesise(
     reference = home / "reference"
     reference.mkdir(parents=True, exist_ok=True)
     reference_postcodes(world.places).write_csv(reference / "postcodes.csv")
+    establishments = reference_establishments(world.education.schools)
+    establishments.write_csv(reference / "establishments.csv")
     write_truth(home / "truth", world, [w for _, w in written])
     tell("truth", len(plan) + 2, len(plan) + 2)
     return _summary(world, children, written)
