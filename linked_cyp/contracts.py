@@ -82,6 +82,19 @@ class Codeset:
 
 
 @dataclass(frozen=True)
+class RoleBy:
+    """The ``linkageRole`` of a column that holds several kinds of identifier, row by row.
+
+    ``roles`` maps the values of ``column`` (compared without case) to roles; a row with a value in
+    ``ended_by`` holds a former identifier.
+    """
+
+    column: str
+    roles: Mapping[str, str]
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True)
 class Column:
     """One column: how the supplier writes it, what we call it, and what becomes of it.
 
@@ -106,6 +119,7 @@ class Column:
     pseudonymisation: str = "drop"
     token_scope: str | None = None
     linkage_role: str | None = None
+    linkage_role_by: RoleBy | None = None
     identifier_type: str | None = None
     classification: str = "operational"
     critical: bool = False
@@ -375,6 +389,12 @@ def _table_problems(contract: Contract, table: Table) -> Iterable[str]:
             yield f"{place}: text is kept only with a codeset or a pattern, as it may hold a name"
         if column.identifier_type not in (None, *IDENTIFIER_TYPES):
             yield f"{place}: identifierType must be one of {', '.join(IDENTIFIER_TYPES)}"
+        if column.linkage_role_by:
+            by = column.linkage_role_by
+            for name in (n for n in (by.column, by.ended_by) if n and n not in names):
+                yield f"{place}: linkageRoleBy names an undeclared column {name}"
+            if column.pseudonymisation != "drop":
+                yield f"{place}: a column of several identifiers is dropped"
         if column.type == "date" and not (column.date_formats or contract.date_formats):
             yield f"{place}: no dateFormats here or on the contract"
         if column.pseudonymisation.startswith("coarsen_") and not _coarsenable(column):
@@ -505,12 +525,19 @@ def _column(where: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
         pseudonymisation=custom.get("pseudonymisation", "drop"),
         token_scope=custom.get("tokenScope"),
         linkage_role=custom.get("linkageRole"),
+        linkage_role_by=_role_by(custom.get("linkageRoleBy")),
         identifier_type=custom.get("identifierType"),
         classification=prop.classification or "operational",
         critical=bool(prop.criticalDataElement),
         since=custom.get("since"),
         until=custom.get("until"),
     )
+
+
+def _role_by(value: Mapping[str, Any] | None) -> RoleBy | None:
+    if value is None:
+        return None
+    return RoleBy(value["column"], dict(value["roles"]), value.get("endedBy"))
 
 
 def _codeset(path: Path) -> Codeset:

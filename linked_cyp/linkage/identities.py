@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp import identifiers, names
-from linked_cyp.contracts import Contract, Relationship, Table
+from linked_cyp.contracts import Column, Contract, Relationship, Table
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.identifiers import IDENTIFIERS, Rule
 from linked_cyp.keys import Keys
@@ -31,7 +31,7 @@ from linked_cyp.linkage.exclusions import (
 )
 from linked_cyp.linkage.person_records import ALTERNATIVES
 from linked_cyp.linkage.records import write_person_records
-from linked_cyp.sql import quoted, transaction
+from linked_cyp.sql import literal, quoted, transaction
 from linked_cyp.tokenise import raw, record_key_table
 
 BATCH = 200_000  # source persons encoded at once
@@ -263,7 +263,8 @@ def _collect_feed(
                 for e in exclusions()
                 if (e.feed, e.table) == (contract.feed, table.name) and e.column in present
             ]
-            if not (wanted or excluding):
+            mixed = [c for c in table.columns if c.linkage_role_by and c.name in present]
+            if not (wanted or excluding or mixed):
                 continue
             keyed, link = keyed_table(contract, table)
             if keyed is None or keyed.table_name not in stored:
@@ -275,6 +276,7 @@ def _collect_feed(
                 f" FROM keyed t WHERE t.{quoted(c.name)} IS NOT NULL"
                 for c in wanted
             ]
+            facts += [fact for c in mixed for fact in _mixed_facts(c, present)]
             facts += [
                 f"SELECT record_key, source, 'exclusion', '{e.reason}', seen FROM keyed t"
                 f" WHERE {e.condition()}"
@@ -288,6 +290,27 @@ def _collect_feed(
     finally:
         con.unregister("accepted")
         con.execute("DROP TABLE IF EXISTS temp.identity_key")
+
+
+def _mixed_facts(column: Column, present: set[str]) -> list[str]:
+    """Facts of a column whose role stands in another one, row by row.
+
+    Without the column that says which identifiers have ended, none has.
+    """
+    by = column.linkage_role_by
+    if by is None or by.column not in present:
+        return []
+    value, kind = f"t.{quoted(column.name)}", f"lower(trim(t.{quoted(by.column)}))"
+    ended = f"t.{quoted(by.ended_by)} IS NOT NULL" if by.ended_by in present else "false"
+    facts = []
+    for text, role in by.roles.items():
+        former = role if role.startswith("former_") else f"former_{role}"
+        facts.append(
+            f"SELECT record_key, source, CASE WHEN {ended} THEN {literal(former)}"
+            f" ELSE {literal(role)} END, {value}::VARCHAR, seen FROM keyed t"
+            f" WHERE {value} IS NOT NULL AND {kind} = {literal(text.lower())}"
+        )
+    return facts
 
 
 def _raw_columns(con: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
