@@ -1,0 +1,238 @@
+"""A release as its researchers use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from linked_cyp.errors import LinkedCypError
+from linked_cyp.research.session import locked_session
+from linked_cyp.research.variable import Variable
+from linked_cyp.sql import quoted
+
+RESEARCH = "table_schema IN ('curated', 'cohort')"
+
+
+def open_release(path: Path | str, *, memory_limit: str = "4GB") -> Release:
+    """Open a release's file (``releases/<project>/current.duckdb``).
+
+    Raises:
+        LinkedCypError: there is no such file, or it is no release.
+    """
+    con = locked_session(Path(path), memory_limit)
+    try:
+        return Release(con)
+    except duckdb.Error:
+        con.close()
+        raise LinkedCypError(f"{path} is a database, but no release of linked_cyp") from None
+
+
+class Release:
+    """One release, open for reading; use it in a ``with`` block or close it."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        self._about = self.query("FROM provenance.release").row(0, named=True)
+
+    def __enter__(self) -> Release:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<release {self._about['release_id']} of project {self._about['project']}>"
+
+    def close(self) -> None:
+        self._con.close()
+
+    def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pl.DataFrame:
+        """What a query returns, as a Polars frame.
+
+        Raises:
+            duckdb.Error: the query is wrong, or asks for more than the release.
+        """
+        return self._con.execute(sql, parameters).pl()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Project, purpose, legal basis, approver, expiry, hashes, versions, date."""
+        return dict(self._about)
+
+    def cite(self) -> str:
+        """How to name exactly this data in a publication."""
+        about = self._about
+        return (
+            f"{about['title']}. linked_cyp release {about['release_id']} (project"
+            f" {about['project']}), {about['published_at']:%d %B %Y}; code"
+            f" {about['code_version']}, content SHA-256 {about['content_hash']}."
+        )
+
+    def tables(self) -> pl.DataFrame:
+        """Every research table: name, what a row is, columns, rows."""
+        found = self.query(
+            """
+            SELECT schema_name || '.' || t.table_name AS "table", comment AS description,
+                t.column_count AS columns, estimated_size AS rows
+            FROM duckdb_tables() t WHERE schema_name IN ('curated', 'cohort') ORDER BY ALL
+            """
+        )
+        rows = [self._count(name) for name in found["table"]]
+        return found.with_columns(rows=pl.Series(rows, dtype=pl.Int64))
+
+    def variables(self, table: str) -> pl.DataFrame:
+        """Columns of a table: name, type, description, who defines it, suppliers' fields.
+
+        Raises:
+            LinkedCypError: there is no such table; names the nearest.
+        """
+        schema, name = self._table(table)
+        return self.query(
+            """
+            SELECT column_name AS variable, data_type AS type, description, definition_source,
+                source_fields
+            FROM dictionary WHERE table_schema = ? AND table_name = ? ORDER BY position
+            """,
+            [schema, name],
+        )
+
+    def describe(self, variable: str) -> Variable:
+        """One variable, named ``schema.table.column`` (or ``table.column``).
+
+        Raises:
+            LinkedCypError: there is no such table or column; names the nearest.
+        """
+        table, _, column = variable.rpartition(".")
+        schema, name = self._table(table)
+        known = self.variables(f"{schema}.{name}")
+        match = known.filter(pl.col("variable") == column)
+        if match.is_empty():
+            raise LinkedCypError(_unknown("variable", column, known["variable"].to_list()))
+        row = match.row(0, named=True)
+        counts = self.query(
+            f"SELECT count(*) AS n, count({quoted(column)}) AS k"
+            f" FROM {quoted(schema)}.{quoted(name)}"
+        ).row(0)
+        return Variable(
+            name=f"{schema}.{name}.{column}",
+            type=row["type"],
+            description=row["description"],
+            definition_source=row["definition_source"] or "",
+            source_fields=tuple(f.strip() for f in (row["source_fields"] or "").split(";") if f),
+            lineage=self.lineage(f"{schema}.{name}.{column}"),
+            rows=counts[0],
+            filled=counts[1],
+        )
+
+    def lineage(self, variable: str) -> pl.DataFrame:
+        """Every step between a variable and the suppliers' fields, nearest first.
+
+        Columns: ``distance`` (1 is the last step), and from and to as zone, table and column, with
+        the ``step`` (a treatment or a model).
+        """
+        table, _, column = variable.rpartition(".")
+        schema, name = self._table(table)
+        return self.query(
+            """
+            WITH RECURSIVE back AS (
+                SELECT 1 AS distance, l.* FROM provenance.column_lineage l
+                WHERE to_zone = $zone AND to_table = $table AND to_column = $column
+                UNION
+                SELECT back.distance + 1, l.* FROM provenance.column_lineage l JOIN back
+                    ON (l.to_zone, l.to_table, l.to_column)
+                     = (back.from_zone, back.from_table, back.from_column)
+                WHERE back.distance < 50)
+            SELECT min(distance) AS distance, * EXCLUDE distance FROM back GROUP BY ALL ORDER BY ALL
+            """,
+            {"zone": schema, "table": name, "column": column},
+        )
+
+    def definition(self, table: str) -> str:
+        """The query that made a table.
+
+        Raises:
+            LinkedCypError: there is no such table, or the release does not say how it was made.
+        """
+        return str(self._definition(table)["sql"])
+
+    def reproduce(self, table: str) -> pl.DataFrame:
+        """Make a table again from the release's other tables, and hold it to the released one.
+
+        Returns:
+            the rows made, the same as those released whatever their order.
+
+        Raises:
+            LinkedCypError: the query reads what this release does not hold (names it), or what it
+                makes differs from what was released.
+        """
+        schema, name = self._table(table)
+        made_by = self._definition(table)
+        held = set(self.tables()["table"])
+        lacking = [t for t in made_by["reads"].split(", ") if t and t not in held]
+        if lacking:
+            raise LinkedCypError(
+                f"{schema}.{name} cannot be made from this release alone: it reads "
+                + ", ".join(lacking)
+            )
+        columns = ", ".join(quoted(c) for c in self.variables(f"{schema}.{name}")["variable"])
+        made = self.query(f"SELECT {columns} FROM ({made_by['sql']}) ORDER BY ALL")
+        kept = self.query(f"SELECT {columns} FROM {quoted(schema)}.{quoted(name)} ORDER BY ALL")
+        try:
+            assert_frame_equal(made, kept, check_dtypes=False)
+        except AssertionError:
+            raise LinkedCypError(
+                f"{schema}.{name} made again differs from what was released"
+            ) from None
+        return made
+
+    def link_quality(self) -> pl.DataFrame:
+        """How far the linkage reaches, to be read before any conclusion."""
+        return self.query("FROM main.link_quality")
+
+    def known_problems(self) -> pl.DataFrame:
+        return self.query("FROM main.known_problem")
+
+    def _definition(self, table: str) -> dict[str, Any]:
+        schema, name = self._table(table)
+        found = self.query(
+            "SELECT sql, reads FROM provenance.definition WHERE table_schema = ?"
+            " AND table_name = ?",
+            [schema, name],
+        )
+        if found.is_empty():
+            raise LinkedCypError(f"this release does not say how {schema}.{name} was made")
+        return found.row(0, named=True)
+
+    def _table(self, name: str) -> tuple[str, str]:
+        known = self.query(
+            f"SELECT DISTINCT table_schema, table_name FROM dictionary WHERE {RESEARCH} ORDER BY 1"
+        ).rows()
+        for schema, table in known:
+            if name in (table, f"{schema}.{table}"):
+                return schema, table
+        raise LinkedCypError(_unknown("table", name, [t for pair in known for t in _both(*pair)]))
+
+    def _count(self, table: str) -> int:
+        schema, name = table.split(".")
+        return int(self.query(f"SELECT count(*) FROM {quoted(schema)}.{quoted(name)}").item())
+
+
+def _both(schema: str, table: str) -> tuple[str, str]:
+    return f"{schema}.{table}", table
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"there is no {what} {name}" + (f"; did you mean {near[0]}?" if near else "")

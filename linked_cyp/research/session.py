@@ -1,0 +1,42 @@
+"""A DuckDB session over one file and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from linked_cyp.errors import LinkedCypError
+
+# Set when the file is opened; `lock_configuration` comes last and holds for the session's life.
+LOCKED: Mapping[str, str] = {
+    "enable_external_access": "false",  # files, ATTACH, COPY, LOAD, httpfs
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",  # tables are the release's, not a notebook's variables
+    "allow_persistent_secrets": "false",
+    "temp_directory": "",  # no copy of the data is left on disk, and none can be read from there
+    "lock_configuration": "true",
+}
+
+
+def locked_session(path: Path, memory_limit: str = "4GB") -> duckdb.DuckDBPyConnection:
+    """Open a release read-only, with everything else out of reach.
+
+    Args:
+        path: the release's file.
+        memory_limit: what a query may take; one that needs more fails, as nothing is spilled.
+
+    Raises:
+        LinkedCypError: there is no such file, or it is no DuckDB database.
+    """
+    if not path.is_file():
+        raise LinkedCypError(f"there is no release at {path}")
+    try:
+        return duckdb.connect(
+            str(path), read_only=True, config={"memory_limit": memory_limit, **LOCKED}
+        )
+    except duckdb.Error:
+        raise LinkedCypError(f"{path} is not a release, or not one this version reads") from None

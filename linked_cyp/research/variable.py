@@ -1,0 +1,51 @@
+"""One variable of a release: what it means, who says so, and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A column of a research table.
+
+    Attributes:
+        name: ``schema.table.column``.
+        type: its DuckDB type.
+        description: what it means.
+        definition_source: who defines it so, to be cited; empty where nobody is.
+        source_fields: the suppliers' fields that it is made from, as ``feed table.FIELD``.
+        lineage: every step from those fields to here, one row each.
+        rows: rows of the table.
+        filled: rows in which it has a value.
+    """
+
+    name: str
+    type: str
+    description: str
+    definition_source: str
+    source_fields: tuple[str, ...]
+    lineage: pl.DataFrame
+    rows: int
+    filled: int
+
+    @property
+    def completeness(self) -> float | None:
+        """Share of rows with a value, 0 to 1; None where there are no rows."""
+        return self.filled / self.rows if self.rows else None
+
+    def __str__(self) -> str:
+        share = "no rows" if self.completeness is None else f"{self.completeness:.1%} filled"
+        lines = [f"{self.name} ({self.type}, {share})", self.description]
+        if self.definition_source:
+            lines.append(f"Defined by: {self.definition_source}")
+        if self.source_fields:
+            lines.append("Made from: " + "; ".join(self.source_fields))
+        return "\n".join(lines)
+
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows it."""
+        first, *rest = str(self).splitlines()
+        return "\n\n".join([f"**{first}**", *rest])
