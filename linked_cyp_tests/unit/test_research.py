@@ -83,9 +83,7 @@ def test_a_query_joins_tables_of_the_release(release: research.Release) -> None:
 
 def test_a_variable_says_what_it_means_and_who_says_so(release: research.Release) -> None:
     variable = release.describe("curated.child.sex_code")
-    assert (
-        variable == release.describe("child.sex_code") or variable.name == "curated.child.sex_code"
-    )
+    assert release.describe("child.sex_code").name == variable.name
     assert (variable.type, variable.rows, variable.completeness) == ("VARCHAR", CHILDREN, 1.0)
     assert "F or M" in variable.description
     assert variable.definition_source == "SSDA903 SEX"
@@ -157,8 +155,9 @@ def test_nothing_but_the_release_is_within_reach(
 def test_how_it_is_cited(release: research.Release) -> None:
     about = release.about
     text = release.cite()
-    assert about["content_hash"] in text and about["release_id"] in text
-    assert "2 January 2026" in text.replace("02 January", "2 January")
+    assert about["content_hash"] in text
+    assert about["release_id"] in text
+    assert "02 January 2026" in text
 
 
 def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
