@@ -19,11 +19,16 @@ from linked_cyp.synthetic.places import reference_establishments, reference_post
 from linked_cyp.synthetic.truth import write_truth
 from linked_cyp.synthetic.world import World, build_world
 from linked_cyp.synthetic.writers import (
+    births,
     cin_census,
+    deaths,
+    ncmp,
     pds_demographics,
     school_census,
     ssda903,
     sus_apc,
+    sus_ecds,
+    sus_op,
 )
 from linked_cyp.synthetic.writers.delivery import Sent, Written, with_faults, write_delivery
 
@@ -35,7 +40,12 @@ DELIVERIES: tuple[Callable[[World], Iterator[Callable[[], Sent]]], ...] = (
     cin_census.deliveries,
     school_census.deliveries,
     sus_apc.deliveries,
+    sus_op.deliveries,
+    sus_ecds.deliveries,
     pds_demographics.deliveries,
+    births.deliveries,
+    deaths.deliveries,
+    ncmp.deliveries,
 )
 
 
