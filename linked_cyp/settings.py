@@ -70,6 +70,11 @@ class Settings:
         return self.home / "reference" / "postcodes.csv"
 
     @property
+    def opt_outs(self) -> Path:
+        """What the operator decided on opt-outs; without it all are applied (docs/opt_outs.md)."""
+        return self.home / "opt_outs.toml"
+
+    @property
     def releases(self) -> Path:
         return self.home / "releases"
 

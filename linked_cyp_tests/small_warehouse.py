@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from linked_cyp.keys import Keys, create_master_key
+from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -33,6 +34,7 @@ CREATE TABLE warehouse.linkage.bridge AS
            'identifier'
     FROM range({CHILDREN} - 15) r(i);
 CREATE TABLE warehouse.linkage.delivery AS SELECT 'brent.2024.aaa' AS delivery_id;
+CREATE TABLE warehouse.linkage.opt_out ({OPT_OUT_DDL});
 CREATE TABLE warehouse.curated.child AS
     SELECT person_id, CASE WHEN record_key % 2 = 0 THEN 'F' ELSE 'M' END AS sex_code,
            DATE '2010-01-01' + INTERVAL (record_key) MONTH AS birth_month,

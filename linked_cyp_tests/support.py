@@ -9,7 +9,10 @@ from typing import Any
 import duckdb
 
 from linked_cyp.contracts import Contract
+from linked_cyp.opt_outs import not_applied
 from linked_cyp.pseudonymise import ensure_tables
+
+NOT_ASKED = not_applied("the people of this test are invented, and cannot object")
 
 
 def empty_warehouse(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]) -> None:

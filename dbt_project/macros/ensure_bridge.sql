@@ -5,5 +5,8 @@ create schema if not exists linkage;
 create table if not exists linkage.bridge (
     record_key bigint, feed varchar, person_id bigint, tier varchar
 );
+create table if not exists linkage.opted_out (
+    record_key bigint, feed varchar, opt_out varchar, reason varchar
+);
 {% endif %}
 {%- endmacro %}

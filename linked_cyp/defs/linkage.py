@@ -11,7 +11,7 @@ from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
 from linked_cyp.defs.feeds import raw_key, refuse_failed
 from linked_cyp.errors import value_free
-from linked_cyp.expectations import Rule
+from linked_cyp.expectations import CheckOutcome, Rule
 from linked_cyp.linkage import (
     build_person_records,
     predict,
@@ -24,6 +24,7 @@ from linked_cyp.linkage import checks as linkage_checks
 from linked_cyp.linkage.report import rules as report_rules
 from linked_cyp.linkage.retraining import retrain
 from linked_cyp.linkage.spark import Spark
+from linked_cyp.opt_outs import load_policy
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -61,7 +62,7 @@ def linkage() -> dg.Definitions:
         dg.AssetKey(raw_key(contract.feed, table.name))
         for contract in contracts.values()
         for table in contract.tables.values()
-        if any(column.linkage_role for column in table.columns)
+        if contract.domain == "governance" or any(column.linkage_role for column in table.columns)
     ]
     return dg.Definitions(
         assets=[
@@ -109,7 +110,8 @@ def person_record(
         deps,
         "What each source says about each person it knows, as keyed tokens and encodings: no name, "
         "number, date or postcode is readable. One row per source person and alternative. Persons "
-        "marked as adopted, sensitive or withheld are kept out of linkage here.",
+        "marked as adopted, sensitive or withheld are kept out of linkage here, and opt-outs are "
+        "applied: without the lists that the feeds need, nothing is built.",
         kinds={"polars"},
     )
     def records(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
@@ -118,7 +120,12 @@ def person_record(
             stores.connect(identifiable="ro", linkage="rw") as connection,
         ):
             _owed(connection, PERSON_RECORD, context)
-            counts = build_person_records(connection, contracts, stores.keys())
+            counts = build_person_records(
+                connection,
+                contracts,
+                stores.keys(),
+                opt_outs=load_policy(stores.settings.opt_outs),
+            )
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(PERSON_RECORD),
                 metadata={**counts, **metadata.stored(connection, "linkage.main.person_record")},
@@ -254,6 +261,14 @@ def bridge() -> dg.AssetsDefinition:
             refuse_failed(provenance.failed(connection, "linkage"))
             # From here on nothing is released until this bridge was checked and reported on.
             report_rules.owe(connection, run_id=context.run.run_id)
+            # Curated tables made with the bridge of before may hold who has opted out since.
+            provenance.record_checks(
+                connection,
+                "warehouse",
+                {("dbt",): [CheckOutcome("dbt__built_after_linkage", False, "error")]},
+                run_id=context.run.run_id,
+                only=["dbt__built_after_linkage"],
+            )
             relation = "warehouse.linkage.bridge"
             checks.owed(connection, BRIDGE, relation, RULES["bridge"](), context)
             counts = publish_bridge(connection)

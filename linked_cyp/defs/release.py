@@ -9,6 +9,7 @@ from linked_cyp.defs.curated import models
 from linked_cyp.defs.deliveries import ERASURE
 from linked_cyp.defs.linkage_report import REPORT
 from linked_cyp.errors import value_free
+from linked_cyp.opt_outs import load_policy
 from linked_cyp.release import Project, gate, load_project, publish
 from linked_cyp.release.project import projects
 from linked_cyp.settings import Settings
@@ -59,7 +60,7 @@ def project_release(project: Project) -> dg.AssetsDefinition:
     def step(stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"releasing {project.name}"):
             with stores.connect(warehouse="ro") as connection:
-                reasons = gate(connection)
+                reasons = gate(connection, load_policy(stores.settings.opt_outs))
             yield dg.AssetCheckResult(
                 asset_key=key,
                 check_name=GATES,

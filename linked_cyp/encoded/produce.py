@@ -30,6 +30,7 @@ from linked_cyp.expectations.suite import CheckOutcome, failures, run_rules
 from linked_cyp.landing import MANIFEST, STATEMENT, LandedDelivery, identify
 from linked_cyp.ledger import REJECTED, DeliveryOutcome
 from linked_cyp.linkage.identities import build_person_records
+from linked_cyp.opt_outs import not_applied
 from linked_cyp.readers.files import sha256
 from linked_cyp.stores import fsync, open_engine, prepare_folder, sweep
 
@@ -94,7 +95,9 @@ def encode(
             raise LinkedCypError(f"the centre would refuse this return: {outcome.reason}")
         checks = _checked(con, contract, outcome)
         pseudonymise.pseudonymise_delivery(con, contract, landed.delivery_id, keys, postcodes)
-        persons = build_person_records(con, contracts, keys)["persons"]
+        # Who opted out is for the centre to know: it applies its lists to what it receives.
+        given_all = not_applied("applied where the delivery is received")
+        persons = build_person_records(con, contracts, keys, opt_outs=given_all)["persons"]
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".encoding-", dir=target.parent))
         try:

@@ -9,6 +9,7 @@ rows at a time.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +30,10 @@ from linked_cyp.linkage.exclusions import (
     spread,
     spreading_reasons,
 )
+from linked_cyp.linkage.opt_outs import read_opt_outs
 from linked_cyp.linkage.person_records import ALTERNATIVES
 from linked_cyp.linkage.records import write_person_records
+from linked_cyp.opt_outs import Policy
 from linked_cyp.sql import literal, quoted, transaction
 from linked_cyp.tokenise import raw, record_key_table
 
@@ -137,23 +140,29 @@ def build_person_records(
     contracts: Mapping[str, Contract],
     keys: Keys,
     *,
+    opt_outs: Policy | None = None,
     hardened: bool = True,
+    today: dt.date | None = None,
 ) -> dict[str, int]:
     """Rebuild ``linkage.main.person_record`` from the accepted deliveries, in one transaction.
+
+    Who opted out is not in it (:mod:`linked_cyp.linkage.opt_outs`).
 
     Args:
         con: connection with ``identifiable`` (read) and ``linkage`` (write).
         contracts: contracts by feed; their ``linkageRole`` columns are read.
         keys: derivations of the master key.
+        opt_outs: what the operator decided on them; by default every one is applied.
         hardened: see :mod:`linked_cyp.linkage.encodings`.
+        today: the day on which the age of lists is judged; by default the clock's.
 
     Returns:
-        Counts: sources, persons (source persons), rows, excluded, and where suppliers encode, the
-        deliveries encoded by an earlier version of linked-cyp (to be encoded again).
+        Counts: sources, persons (source persons), rows, excluded, opted out, and where suppliers
+        encode, the deliveries encoded by an earlier version of linked-cyp (to be encoded again).
 
     Raises:
-        LinkedCypError: the stores do not hold what the ledger says, an exclusion cannot take
-            effect, or encoding failed.
+        LinkedCypError: the stores do not hold what the ledger says, an exclusion or an opt-out
+            cannot take effect (a list that is needed is missing or old), or encoding failed.
     """
     from linked_cyp.encoded.merge import encoded_persons  # which needs what is here
 
@@ -166,13 +175,17 @@ def build_person_records(
         )
         if others and not hardened:
             raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
+        encoder = Encoder(keys, hardened=hardened)
+        left_out = read_opt_outs(
+            con, contracts, opt_outs or Policy(), encoder, today or dt.datetime.now(dt.UTC).date()
+        )
         with transaction(con):  # no record is there before those of adopted children are marked
-            rows = write_person_records(
+            write_person_records(
                 con,
                 read.batches(),
                 read.sources.drop("supplier_name").unique().sort("source"),
                 con.execute(_ALIASES).pl(),
-                Encoder(keys, hardened=hardened),
+                encoder,
                 others,
                 _counted(con).with_columns(
                     pl.col("delivery_id")
@@ -184,14 +197,19 @@ def build_person_records(
                 ),
             )
             spread(con, spreading_reasons())
-    persons, excluded = con.execute(
-        "SELECT count(*), count(exclusion) FROM linkage.main.person_record WHERE alternative = 0"
+            left_out.leave_out(con)
+    rows, persons, excluded, gone = con.execute(
+        "SELECT count(*), count(*) FILTER (alternative = 0),"
+        " count(exclusion) FILTER (alternative = 0),"
+        " (SELECT count(DISTINCT record_key) FROM linkage.main.opted_out)"
+        " FROM linkage.main.person_record"
     ).fetchall()[0]
     counts = {
         "sources": read.sources["source"].n_unique(),
         "persons": persons,
         "rows": rows,
         "excluded": excluded,
+        "opted out": gone,
     }
     return counts | ({"encoded by an earlier version": len(others.outdated)} if others else {})
 

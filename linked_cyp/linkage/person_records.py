@@ -21,7 +21,7 @@ from linked_cyp.names import compact_name, first_part, formal_name, name_parts, 
 
 TOKEN = "BIGINT"
 COLUMNS: dict[str, str] = {
-    "record_id": "BIGINT",  # dense row number, for Splink; not stable between builds
+    "record_id": "BIGINT",  # row number, for Splink; not stable between builds
     "record_key": "BIGINT",  # keyed token of the source person; stable
     "source": "SMALLINT",  # number of feed and supplier, see linkage.main.source
     "supplier": "SMALLINT",  # number of the supplier

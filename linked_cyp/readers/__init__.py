@@ -18,7 +18,7 @@ import duckdb
 
 from linked_cyp.contracts import Contract
 from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.readers import cin_xml, delimited, ssda903
+from linked_cyp.readers import cin_xml, delimited, number_list, ssda903
 from linked_cyp.readers.staging import (
     FileResult,
     SourceFile,
@@ -43,6 +43,7 @@ READERS: Mapping[str, Reader] = {
     "delimited": delimited.stage,
     "cin_xml": cin_xml.stage,
     "ssda903": ssda903.stage,
+    "number_list": number_list.stage,
 }
 
 
@@ -51,6 +52,7 @@ RECOGNISERS: Mapping[str, Callable[[Contract, SourceFile], int]] = {
     "delimited": delimited.recognised_columns,
     "cin_xml": cin_xml.recognised_columns,
     "ssda903": ssda903.recognised_columns,
+    "number_list": number_list.recognised_columns,
 }
 
 

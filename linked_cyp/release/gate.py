@@ -6,18 +6,26 @@ step asks the warehouse itself.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import duckdb
 
 from linked_cyp.errors import value_free
+from linked_cyp.opt_outs import Policy, too_old
 
 CHECKS = "warehouse.provenance.check_result"
 DELIVERIES = "warehouse.pseudonymised.delivery"
 BRIDGE = "warehouse.linkage.bridge"
 LINKED = "warehouse.linkage.delivery"
+OPT_OUTS = "warehouse.linkage.opt_out"
 MOST_NAMED = 10
 
 
-def gate(con: duckdb.DuckDBPyConnection) -> list[str]:
+def gate(
+    con: duckdb.DuckDBPyConnection,
+    policy: Policy | None = None,
+    today: dt.date | None = None,
+) -> list[str]:
     """Why nothing may be released from this warehouse (empty when it may).
 
     Args:
@@ -25,10 +33,13 @@ def gate(con: duckdb.DuckDBPyConnection) -> list[str]:
             has asset, delivery_id, check_name, severity, passed, run_id and checked_at; the
             latest row of each asset, delivery and check counts. ``linkage.delivery`` has the
             delivery_id of every delivery that counted when the records of ``linkage.bridge`` were
-            made.
+            made; ``linkage.opt_out`` says which opt-outs were applied to them.
+        policy: what the operator has decided on opt-outs by now; by default, what was applied.
+        today: the day on which the age of opt-out lists is judged; by default the clock's.
     """
+    today = today or dt.datetime.now(dt.UTC).date()
     with value_free("reading the warehouse's gates"):
-        return [*_deliveries(con), *_links(con), *_checks(con)]
+        return [*_deliveries(con), *_links(con), *_opt_outs(con, policy, today), *_checks(con)]
 
 
 def exists(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
@@ -74,6 +85,27 @@ def _links(con: duckdb.DuckDBPyConnection) -> list[str]:
         reasons.append(f"deliveries accepted that linkage has not read: {new}; link again")
     if gone:
         reasons.append(f"deliveries linked that no longer count: {gone}; link again")
+    return reasons
+
+
+def _opt_outs(con: duckdb.DuckDBPyConnection, policy: Policy | None, today: dt.date) -> list[str]:
+    """Whether the opt-outs that were applied are those of now: a release is a disclosure."""
+    if not exists(con, BRIDGE) or con.execute(f"FROM {BRIDGE} LIMIT 1").fetchone() is None:
+        return []
+    if not exists(con, OPT_OUTS):
+        return ["the bridge does not say which opt-outs were applied: link again"]
+    reasons = []
+    for name, applied, because, listed, days in con.execute(
+        f"SELECT opt_out, is_applied, because, list_date, max_age_days FROM {OPT_OUTS} ORDER BY 1"
+    ).fetchall():
+        rule = policy.rules[name] if policy else None
+        if not applied:
+            if not because or (rule and rule.applied):
+                reasons.append(f"{name} was not applied, and nothing says why: link again")
+        elif listed is None:
+            reasons.append(f"{name} was applied without a list: link again")
+        elif problem := too_old(name, listed, rule.max_age_days if rule else days, today):
+            reasons.append(f"{problem}: ask again and link again")
     return reasons
 
 

@@ -15,6 +15,7 @@ from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.dictionary import Entry, contract_entries, entries_by_ref, model_entries
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.lineage import ColumnRef, Edge, lineage, load_manifest
+from linked_cyp.opt_outs import load_policy
 from linked_cyp.release import build, files, record
 from linked_cyp.release.check import check_release
 from linked_cyp.release.content import content_hash
@@ -63,7 +64,7 @@ def publish(
         manifest = load_manifest(settings.dbt_project / "target" / "manifest.json")
     with files.locked(settings, project) as folder, files.building(folder) as place:
         with Stores(settings).connect(warehouse="ro") as con:
-            _refuse_for(gate(con))
+            _refuse_for(gate(con, load_policy(settings.opt_outs), now.date()))
             documented = entries_by_ref([*contract_entries(contracts), *model_entries(manifest)])
             tables = build.plan(con, declared, documented, _identifiers(contracts))
             _attach(con, place)
@@ -147,6 +148,7 @@ def _write_records(
     )
     with transaction(con):
         for table in made:
+        record.opt_out_table(con),
             record.write(con, table)
     return {
         "project": project.name,

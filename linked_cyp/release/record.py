@@ -20,7 +20,7 @@ from linked_cyp.dictionary import Entry, cited, lineage_text
 from linked_cyp.lineage import ColumnRef, Edge, edge_rows, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
 from linked_cyp.release.disclosure import rounded, share
-from linked_cyp.release.gate import CHECKS, DELIVERIES, exists
+from linked_cyp.release.gate import CHECKS, DELIVERIES, OPT_OUTS, exists
 from linked_cyp.release.project import Project
 from linked_cyp.sql import quoted
 
@@ -255,6 +255,33 @@ def known_problem_table(contracts: Mapping[str, Contract], project: Project) -> 
         "What to know before drawing conclusions.",
         (
             ("concerns", "VARCHAR", "The feed concerned, or the release as a whole."),
+def opt_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
+    """What opt-outs were applied; the linkage left it in the warehouse."""
+    rows = []
+    if exists(con, OPT_OUTS):
+        rows = con.execute(
+            "SELECT opt_out, is_applied, because, feeds, list_date, max_age_days,"
+            f" records_left_out, records_without_number FROM {OPT_OUTS} ORDER BY 1"
+        ).fetchall()
+    return RecordTable(
+        "provenance",
+        "opt_out",
+        "The opt-outs that the feeds fall under, and how each was applied: the records of those who"
+        " opted out are in no table of this release.",
+        (
+            ("opt_out", "VARCHAR", "Which opt-out."),
+            ("is_applied", "BOOLEAN", "Whether it was applied."),
+            ("because", "VARCHAR", "Why it was not, or why an older list was allowed."),
+            ("feeds", "VARCHAR", "The feeds whose records it takes out."),
+            ("list_date", "DATE", "The day on which the list of objections was made."),
+            ("max_age_days", "INTEGER", "How old the list might be."),
+            ("records_left_out", "BIGINT", "Source records; rounded to 5, empty under 10."),
+            ("records_without_number", "BIGINT", "Of these, without an NHS number; rounded."),
+        ),
+        [(*row[:6], *(None if n is None else rounded(n) for n in row[6:])) for row in rows],
+    )
+
+
             ("problem", "VARCHAR", "The problem, in words."),
         ),
         [*rows, *(("release", problem) for problem in project.known_problems)],

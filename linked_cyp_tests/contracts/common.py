@@ -17,6 +17,7 @@ FEEDS = (
     *("cin_census", "gp_olids", "pds_demographics", "school_census", "ssda903"),
     *("sus_apc", "sus_ecds", "sus_op"),
     *("csds", "mhsds"),
+    *("local_objection", "national_data_opt_out", "type1_opt_out"),
 )
 
 

@@ -86,7 +86,10 @@ def test_contract_says_what_a_steward_asks(feed: str) -> None:
     assert contract.cadence in {"annual", "termly", "quarterly", "monthly"}
     assert contract.source_of_fact
     assert re.fullmatch(r"\d+\.\d+\.\d+", contract.version)
-    assert 0 < contract.max_quarantined_share <= 0.1
+    assert 0 <= contract.max_quarantined_share <= 0.1
+    # a row of an opt-out that was set aside would be an objection passed over
+    if contract.feed in ("local_objection", "type1_opt_out"):
+        assert contract.max_quarantined_share == 0
     assert contract.reader in READERS
     assert any(table.required for table in contract.tables.values())
 
@@ -125,7 +128,8 @@ def test_every_person_reaches_the_warehouse() -> None:
         table.table_name
         for contract in contracts().values()
         for table in contract.tables.values()
-        if not reaches(contract, table.name, frozenset())
+        # who opted out is for linkage alone: it comes to the warehouse as nobody
+        if contract.domain != "governance" and not reaches(contract, table.name, frozenset())
     }
     # a header, a school's return and a log are about files, codes and places about no one
     assert without == {
@@ -140,6 +144,15 @@ def test_every_person_reaches_the_warehouse() -> None:
         "sus_ecds__insert_delete_log",
         "sus_op__insert_delete_log",
     }
+
+
+def test_an_opt_out_reaches_the_warehouse_as_nobody() -> None:
+    for contract in contracts().values():
+        if contract.domain == "governance":
+            for table in contract.tables.values():
+                assert not table.person_key, table.table_name
+                assert not table.pseudonymised(), table.table_name
+                assert not any(column.linkage_role for column in table.columns)
 
 
 def test_a_person_key_ends_with_what_every_row_has_or_is_optional_by_design() -> None:

@@ -18,6 +18,7 @@ from linked_cyp.linkage import build_person_records, predict, resolve, train
 from linked_cyp.reference import load_postcodes
 from linked_cyp.synthetic import synthesise
 from linked_cyp_tests.encoded_support import CONTRACTS, Centre, centre
+from linked_cyp_tests.support import NOT_ASKED
 
 CHILDREN = 120
 BY_AUTHORITY = ("school_census", "ssda903")
@@ -47,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 sent = encode(sent, CONTRACTS, keys, postcodes, root / "out").folder
             assert coded.take(sent, postcodes).status == "accepted"
         for here in (clear, coded):
-            build_person_records(here.held, CONTRACTS, here.keys)
+            build_person_records(here.held, CONTRACTS, here.keys, opt_outs=NOT_ASKED)
         train(con)
         # One model for both: names are counted a little otherwise when some never came.
         other.register("settled", con.execute("FROM linkage.main.model").to_arrow_table())

@@ -34,6 +34,7 @@ from linked_cyp_tests.encoded_support import (
     planted,
     relist,
 )
+from linked_cyp_tests.support import NOT_ASKED
 
 PAYLOAD = "school_census__pupil_on_roll"
 SECRET = "QUILLFEATHRBADA"
@@ -347,7 +348,7 @@ def test_a_delivery_encoded_before_an_exclusion_of_its_feed_fails_a_check(
 
     def failed() -> list[str]:
         with here.open() as con:
-            build_person_records(con, CONTRACTS, here.keys)
+            build_person_records(con, CONTRACTS, here.keys, opt_outs=NOT_ASKED)
             held = run_rules(con, "linkage.main.person_record", person_record_rules())
         return [o.name for o in held if not o.passed and o.name.startswith("encoded__")]
 

@@ -10,6 +10,7 @@ import pytest
 from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER, LEDGER_RULES
 from linked_cyp.expectations import CheckOutcome, run_rules
+from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
 from linked_cyp.provenance import record_checks
 from linked_cyp.release import gate
 
@@ -64,6 +65,7 @@ def test_links_are_released_only_with_the_deliveries_they_were_made_from(
 ) -> None:
     record_checks(con, "warehouse", {DBT: [GOOD]}, run_id="r")
     con.execute("CREATE SCHEMA warehouse.linkage; CREATE TABLE warehouse.linkage.bridge (k BIGINT)")
+    con.execute(f"CREATE TABLE warehouse.linkage.opt_out ({OPT_OUT_DDL})")
     assert gate(con) == []  # nobody is linked
     con.execute("INSERT INTO warehouse.linkage.bridge VALUES (7)")
     assert gate(con) == ["the bridge does not say which deliveries it was made from: link again"]

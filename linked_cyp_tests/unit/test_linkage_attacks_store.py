@@ -23,6 +23,7 @@ from linked_cyp.linkage.attacks.suite import SCHEMA, summarise
 from linked_cyp.linkage.attacks.table import GUESS, groups
 from linked_cyp.linkage.report import counts
 from linked_cyp.stores import Stores
+from linked_cyp_tests.support import NOT_ASKED
 from linked_cyp_tests.unit.test_linkage_identities import CONTRACTS, opened, put
 
 CHILDREN = 200
@@ -56,7 +57,7 @@ def home(tmp_path_factory):
     people = population(CHILDREN, seed=5)
     with opened(folder) as (con, keys):
         deliver(con, people)
-        build_person_records(con, CONTRACTS, keys)
+        build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)
         con.execute(
             "CREATE TABLE linkage.main.person AS SELECT record_key, min(record_key) OVER"
             " (PARTITION BY forename_birth_date, surname_birth_date) AS cluster"

@@ -19,6 +19,7 @@ from linked_cyp.linkage.exclusions import (
     keyed_table,
     spreading_reasons,
 )
+from linked_cyp_tests.support import NOT_ASKED
 from linked_cyp_tests.unit.test_linkage_identities import CONTRACTS, opened, put
 
 RULES = exclusions()
@@ -107,7 +108,7 @@ def deliver(con, supplier: str, feed: str, number: int, marked: Exclusion | None
 
 def linked(con, keys) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Source persons with the number of their child, and the pairs that were scored."""
-    build_person_records(con, CONTRACTS, keys)
+    build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)
     train(con)
     predict(con)
     born = pl.Series([f"2012-03-{number + 1:02d}" for number in range(len(RULES))])
@@ -192,7 +193,7 @@ def test_a_refused_rule_stops_the_build(tmp_path, monkeypatch):
     with opened(tmp_path) as (con, keys):
         deliver(con, "brent", "ssda903", 0)
         with pytest.raises(LinkedCypError, match="gp_extract"):
-            build_person_records(con, CONTRACTS, keys)
+            build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)
 
 
 def test_a_raw_table_without_the_column_is_refused():

@@ -40,6 +40,7 @@ from linked_cyp.linkage.splink_session import _quiet
 from linked_cyp.release import gate
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.encoded_support import MASTER
+from linked_cyp_tests.support import NOT_ASKED
 from linked_cyp_tests.unit.test_linkage_exclusions import deliver as deliver_child
 from linked_cyp_tests.unit.test_linkage_run import Run
 
@@ -163,7 +164,9 @@ def test_a_later_delivery_stops_releases_until_it_is_linked():
         return gate(con)
 
     def link() -> list[str]:
-        build_person_records(con, load_contracts(PROJECT_ROOT / "data_contracts"), keys)
+        build_person_records(
+            con, load_contracts(PROJECT_ROOT / "data_contracts"), keys, opt_outs=NOT_ASKED
+        )
         train(con)
         predict(con)
         resolve(con)

@@ -20,6 +20,7 @@ from linked_cyp.linkage.identities import ROLES, tells_children_apart
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
 from linked_cyp.tokenise import record_key_table
+from linked_cyp_tests.support import NOT_ASKED
 
 CONTRACTS = load_contracts(PROJECT_ROOT / "data_contracts")
 ADA, BEN, OLD = "9990000018", "9990000026", "9990000034"
@@ -154,7 +155,7 @@ def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("identities")
     with opened(folder) as (con, keys):
         put_children(con)
-        counts = build_person_records(con, CONTRACTS, keys)
+        counts = build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)
         temporary = con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
         train(con)
         predict(con)
@@ -261,13 +262,13 @@ def test_withdrawn_deliveries_are_left_out(tmp_path):
     with opened(tmp_path) as (con, keys):
         put_children(con)
         con.execute(f"UPDATE {DELIVERY} SET outcome = 'rejected' WHERE feed = 'ssda903'")
-        assert build_person_records(con, CONTRACTS, keys)["persons"] == 6
+        assert build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)["persons"] == 6
         assert "ssda903" not in con.execute("FROM linkage.main.source").pl()["feed"].to_list()
 
 
 def test_nothing_accepted_gives_empty_tables(tmp_path):
     with opened(tmp_path) as (con, keys):
-        counts = build_person_records(con, CONTRACTS, keys)
+        counts = build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)
         assert set(counts.values()) == {0}
 
 
@@ -310,6 +311,6 @@ def test_a_number_somebody_else_still_has_was_not_replaced(tmp_path, term_of_the
                 "UPDATE identifiable.raw.school_census__pupil_on_roll SET row_number = 2"
                 " WHERE forename = 'Ada'"
             )
-        build_person_records(con, CONTRACTS, keys)
+        build_person_records(con, CONTRACTS, keys, opt_outs=NOT_ASKED)
         found = con.execute("SELECT count(*) FROM linkage.main.identifier_alias").fetchall()
     assert found == [(aliases,)]

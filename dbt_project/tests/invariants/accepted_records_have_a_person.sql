@@ -1,4 +1,5 @@
 -- Records accepted since the last linkage run are in no curated table until linkage has seen them.
+-- Those of people who opted out have no person on purpose.
 {{ config(severity='warn') }}
 
 {% for feed, table in [
@@ -13,6 +14,10 @@ select 1
 from {{ accepted(feed, table) }} as accepted_row
 where
     record_key is null
-    or record_key not in (select record_key from {{ source('linkage', 'bridge') }})
+    or record_key not in (
+        select record_key from {{ source('linkage', 'bridge') }}
+        union all
+        select record_key from linkage.opted_out
+    )
 {{ 'union all' if not loop.last }}
 {% endfor %}
