@@ -19,12 +19,16 @@ from linked_cyp.synthetic.places import reference_establishments, reference_post
 from linked_cyp.synthetic.truth import write_truth
 from linked_cyp.synthetic.world import World, build_world
 from linked_cyp.synthetic.writers import (
+    attendance_daily,
     births,
     cin_census,
     deaths,
+    gp_olids,
     ncmp,
+    npd_attainment,
     pds_demographics,
     school_census,
+    sen2,
     ssda903,
     sus_apc,
     sus_ecds,
@@ -39,7 +43,11 @@ DELIVERIES: tuple[Callable[[World], Iterator[Callable[[], Sent]]], ...] = (
     ssda903.deliveries,
     cin_census.deliveries,
     school_census.deliveries,
+    sen2.deliveries,
+    npd_attainment.deliveries,
+    attendance_daily.deliveries,
     sus_apc.deliveries,
+    gp_olids.deliveries,
     sus_op.deliveries,
     sus_ecds.deliveries,
     pds_demographics.deliveries,
@@ -108,6 +116,7 @@ def synthesise(
     establishments = reference_establishments(world.education.schools)
     establishments.write_csv(reference / "establishments.csv")
     write_truth(home / "truth", world, [w for _, w in written])
+    gp_olids.hand_over_key(home / "truth", world)
     tell("truth", len(plan) + 2, len(plan) + 2)
     return _summary(world, children, written)
 

@@ -8,7 +8,9 @@ column that the population does not model is written empty.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +31,8 @@ BAD_DATES = ("31/02/2024", "00/00/0000", "not known", "2024-13-45", "12/2O/2023"
 
 @dataclass(frozen=True)
 class Style:
-    """How one supplier's software writes values and names files."""
+    """How one supplier's software writes values and names files; ``zipped`` names the one zip file
+    that holds them all."""
 
     date: str
     true: str = "1"
@@ -38,6 +41,7 @@ class Style:
     encoding: str = "utf-8"
     manifest: bool = False
     file_name: Callable[[str], str] = "{}.csv".format
+    zipped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +133,21 @@ def write_delivery(
         if table.person_key:
             records.append(located(sent, name, truth))
     rows = sum(count for _, count in files.values())
-    size = write_files(landing, sent, files)
+    if sent.style.zipped:
+        members = {name: content for name, (content, _) in files.items()}
+        size = write_files(landing, sent, {sent.style.zipped: (_zip(members), rows)})
+    else:
+        size = write_files(landing, sent, files)
     return Written(pl.concat(records), pl.concat(faults), rows, size)
+
+
+def _zip(members: Mapping[str, bytes]) -> bytes:
+    """A zip file that is the same every time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def write_files(landing: Path, sent: Sent, files: Mapping[str, tuple[bytes, int | None]]) -> int:
@@ -170,7 +187,8 @@ def native_table(
     table: Table, frame: pl.DataFrame, sent: Sent
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The table as text, in contract order with the supplier's headers; and its rows' truth."""
-    known = {c.physical_name for c in table.columns}
+    older = [name for c in table.columns for name in c.aliases if name in frame.columns]
+    known = {c.physical_name for c in table.columns} | set(older)
     unknown = set(frame.columns) - known - {PERSON, LOCAL_ID}
     lacking = {c.physical_name for c in table.columns if c.required} - set(frame.columns)
     if unknown or lacking:
@@ -185,7 +203,9 @@ def native_table(
             headers.get(column.physical_name, column.physical_name)
         )
         for column in table.columns
-    ] + [pl.lit(None, dtype=pl.String).alias(name) for name in table.not_taken]
+    ]
+    columns += [_as_text(frame, name, style).alias(name) for name in older]
+    columns += [pl.lit(None, dtype=pl.String).alias(name) for name in table.not_taken]
     truth = pl.DataFrame(
         {
             "person_id": frame[PERSON] if PERSON in frame.columns else [None] * frame.height,
