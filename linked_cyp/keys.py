@@ -87,7 +87,7 @@ def write_private(path: Path, content: bytes) -> None:
 class Keys:
     """Keys derived from one master key. Shows nothing of them; cannot be pickled or copied."""
 
-    __slots__ = ("_derived", "_master")
+    __slots__ = ("_derived", "_folder", "_master")
 
     def __init__(self, master: bytes) -> None:
         """Take a master key, as :meth:`load` reads it (tests pass random bytes).
@@ -100,6 +100,7 @@ class Keys:
             raise LinkedCypError(f"the master key {problem}: run 'linked-cyp keys create'")
         self._master = bytes(master)
         self._derived: dict[str, bytes] = {}
+        self._folder: Path | None = None
 
     @classmethod
     def load(cls, path: Path) -> Keys:
@@ -109,7 +110,14 @@ class Keys:
             LinkedCypError: in one line that never shows the content: the file is missing, a link,
                 not a plain file, somebody else's, open to others, or not a good key.
         """
-        return cls(_decode(read_private(path)))
+        loaded = cls(_decode(read_private(path)))
+        loaded._folder = path.parent
+        return loaded
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the key file lies, and suppliers' pseudonym keys with it; None when not loaded."""
+        return self._folder
 
     def derive(self, purpose: str) -> bytes:
         """The 32-byte key of one purpose, such as ``"nhs_number"`` or ``"project:asthma"``.

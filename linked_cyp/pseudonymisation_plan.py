@@ -40,7 +40,7 @@ def refuse_unsafe(table: Table) -> None:
     for column in table.columns:
         if column.pseudonymisation not in TREATMENTS:
             raise LinkedCypError(f"{table.table_name}.{column.name}: unknown treatment")
-    declared = set(table.columns)
+    declared = table.columns
     for output in table.pseudonymised():
         place = f"{table.table_name}.{output.name}"
         if output.source not in declared or output.treatment != output.source.pseudonymisation:

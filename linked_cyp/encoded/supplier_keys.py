@@ -39,6 +39,7 @@ class SupplierKeys(Keys):
             raise LinkedCypError("the supplier key file is damaged")
         self._master = b""
         self._derived = dict(derived)
+        self._folder = None
         self.feed = feed
         self.supplier = supplier
 

@@ -22,6 +22,7 @@ from linked_cyp.contracts import Column, Contract, Relationship, Table
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.identifiers import IDENTIFIERS, Rule
 from linked_cyp.keys import Keys
+from linked_cyp.linkage import pseudonyms
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.exclusions import (
     check,
@@ -88,10 +89,12 @@ class Identities:
 
     Attributes:
         deliveries: accepted ones, oldest first, with the numbers of their source and supplier.
+        pseudonyms: counts of :mod:`linked_cyp.linkage.pseudonyms`.
     """
 
     con: duckdb.DuckDBPyConnection
     deliveries: pl.DataFrame
+    pseudonyms: Mapping[str, int]
 
     @property
     def sources(self) -> pl.DataFrame:
@@ -128,8 +131,9 @@ def read_identities(
         for feed, contract in contracts.items():
             _collect_feed(con, contract, keys, deliveries.filter(pl.col("feed") == feed))
         _standardise(con)
+        found = pseudonyms.find_numbers(con, keys.folder, deliveries)
         _assemble(con)
-        yield Identities(con, deliveries)
+        yield Identities(con, deliveries, found)
     finally:
         for name in ("identity_fact", "identity_clean", "identity_distinct", "identity"):
             con.execute(f"DROP TABLE IF EXISTS temp.{name}")
@@ -158,7 +162,9 @@ def build_person_records(
 
     Returns:
         Counts: sources, persons (source persons), rows, excluded, opted out, and where suppliers
-        encode, the deliveries encoded by an earlier version of linked-cyp (to be encoded again).
+        encode, the deliveries encoded by an earlier version of linked-cyp (to be encoded again);
+        where NHS numbers came as pseudonyms, what became of them
+        (:mod:`linked_cyp.linkage.pseudonyms`).
 
     Raises:
         LinkedCypError: the stores do not hold what the ledger says, an exclusion or an opt-out
@@ -210,6 +216,7 @@ def build_person_records(
         "rows": rows,
         "excluded": excluded,
         "opted out": gone,
+        **read.pseudonyms,
     }
     return counts | ({"encoded by an earlier version": len(others.outdated)} if others else {})
 
@@ -275,7 +282,11 @@ def _collect_feed(
     try:
         for table in contract.tables.values():
             present = stored.get(table.table_name, set())
-            wanted = [c for c in table.columns if c.linkage_role in ROLES and c.name in present]
+            wanted = [
+                c
+                for c in table.columns
+                if c.linkage_role in (*ROLES, *pseudonyms.ROLES) and c.name in present
+            ]
             excluding = [
                 e
                 for e in exclusions()
