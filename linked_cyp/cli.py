@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from linked_cyp.commands import encode, linkage, review
+from linked_cyp.commands import encode, linkage, pseudonym, review
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import PROJECT_ROOT, Settings
 
@@ -39,6 +39,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="The master key that every pseudonym depends on.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 encode.register(app, keys_app)
+pseudonym.register(keys_app)
 app.add_typer(linkage.app, name="linkage")
 app.add_typer(review.app, name="review")
 console = Console()
@@ -171,6 +172,11 @@ def release(
     with console.status(f"Building a release for {project}"):
         published = publish(settings, project, keys=Stores(settings).keys())
     console.print(f"Released {published.release_id}: {published.path}", highlight=False)
+    if published.small_differences:
+        console.print(
+            "[yellow]Beside the release before, a handful of children or rows can be seen to come"
+            f" or go in {', '.join(published.small_differences)}.[/yellow] See docs/releases.md."
+        )
 
 
 @app.command(epilog="Example: [bold]linked-cyp rollback demo[/bold]")
@@ -289,6 +295,7 @@ def demo(
 
 
 def _synthesise(settings: Settings, children: int, local_authorities: int, seed: int) -> None:
+    from linked_cyp import pseudonym_keys
     from linked_cyp.synthetic import synthesise as make_population
 
     with _progress(f"Inventing {children:,} children") as step:
@@ -299,6 +306,7 @@ def _synthesise(settings: Settings, children: int, local_authorities: int, seed:
             seed=seed,
             progress=step,
         )
+    pseudonym_keys.take_over_all(settings.home / "truth", settings.key_file.parent)
     console.print(
         f"{summary.deliveries.height} deliveries from {local_authorities} local authorities "
         f"and the NHS are in {_shown(settings.landing)}",

@@ -28,6 +28,7 @@ import pytest
 from linked_cyp import cli, deliveries, landing, pseudonymise
 from linked_cyp.contracts import load_contracts
 from linked_cyp.keys import create_master_key
+from linked_cyp.pseudonym_keys import take_over_all
 from linked_cyp.release import current, releases, rollback
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
@@ -165,6 +166,7 @@ def invent(story: Story) -> None:
     create_master_key(settings.key_file)
     contracts = load_contracts(settings.contracts)
     synthesise(story.home, children=CHILDREN, local_authorities=1, years=(2025, 2025), seed=SEED)
+    take_over_all(story.home / "truth", settings.key_file.parent)
     for pattern in NOT_TAKEN:
         for folder in settings.landing.glob(f"*/{pattern}"):
             shutil.rmtree(folder)
