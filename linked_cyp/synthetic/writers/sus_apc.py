@@ -1,62 +1,56 @@
-"""SUS admitted patient care: spells, episodes, diagnoses, procedures and the insert/delete log.
+"""SUS admitted patient care: spells, their episodes and all that hangs on them.
 
-A delivery named for a month holds the spells discharged since the delivery before it. A spell
-struck out later stays in its file; the log of the next delivery says that it is deleted, and the
-corrected spell follows under a new key.
+A delivery named for a month holds the spells discharged since the delivery before it.
 """
 
 from __future__ import annotations
 
-from calendar import monthrange
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
-from linked_cyp.synthetic.parameters import age_at, as_days, date_column
+from linked_cyp.synthetic.births import build_births
+from linked_cyp.synthetic.parameters import age_at, date_column, pick_by
 from linked_cyp.synthetic.records import postcode_on
 from linked_cyp.synthetic.world import World
-from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent, Style, monthly
+from linked_cyp.synthetic.writers.delivery import LOCAL_ID, PERSON, Sent
+from linked_cyp.synthetic.writers.sus import (
+    EPISODE,
+    KEY,
+    clock,
+    icd10,
+    key_column,
+    monthly_deliveries,
+    patient,
+    provider,
+    recorded,
+    sex_code,
+    small_area,
+    with_style,
+)
 
 PATIENT = "spell.patient.identity"
-KEY, EPISODE = "PRIMARYKEY_ID", "EPISODES_ID"
 
 
 def deliveries(world: World) -> Iterator[Callable[[], Sent]]:
     """A delivery for each month that the parameters name, each since the one before."""
-    before: str | None = None
-    for month in monthly(world, world.parameters.deliveries["feeds"]["sus_apc"]):
-        yield partial(sus_apc, world, before, month)
-        before = month
+    yield from monthly_deliveries(world, "sus_apc", spell_table(world), _tables)
 
 
-def sus_apc(world: World, since: str | None, month: str) -> Sent:
-    """Spells discharged after ``since`` (a month, or None: from the start) up to ``month``."""
-    spells = spell_table(world)
-    begin = _end_of(since) + 1 if since else 0
-    end = _end_of(month)
-    here = spells.filter(pl.col("sent_day").is_between(begin, end))
-    # corrections: spells struck out since the last delivery come again under a new key
-    struck = spells.filter(pl.col("deleted"), pl.col("struck_day").is_between(begin, end))
-    again = struck.with_columns(key=pl.col("key") + 500_000_000)
-    number = int(month.replace("-", ""))
-    sent = pl.concat([here, again])
-    tables = {
+def _tables(world: World, sent: pl.DataFrame) -> Mapping[str, pl.DataFrame]:
+    return {
         "spell": _spells(world, sent),
         "episode": _episodes(world, sent),
         "diagnosis": _diagnoses(world, sent),
         "procedure": _procedures(world, sent),
-        "insert_delete_log": _log(sent, struck, number),
+        "critical_care": _critical_care(world, sent),
+        "birth": _births(world, sent),
+        "social_circumstance": _circumstances(world, sent),
+        "derived_area": sent.select(
+            key_column(), dmicLSOA2021=small_area(world, "written_postcode")
+        ),
     }
-    return Sent(
-        feed="sus_apc",
-        supplier=world.parameters.deliveries["nhs_supplier"],
-        period=month,
-        produced=f"{month}-28T04:00:00",
-        tables=tables,
-        style=Style(date="%Y-%m-%dT00:00:00", manifest=True),
-    )
 
 
 def spell_table(world: World) -> pl.DataFrame:
@@ -83,79 +77,25 @@ def spell_table(world: World) -> pl.DataFrame:
     # births carry the mother's number; one household's births have one mother
     homes = spells.filter(pl.col("condition") == "birth")["household_id"].unique().sort()
     mothers = dict(zip(homes, world.population.spare_nhs_numbers, strict=False))
+    deleted = world.parameters.hospital["deleted"]
+    spells = recorded(rng, spells, day="discharged", first_key=600_000_001, deleted=deleted)
     size = spells.height
-    deleted = rng.random(size) < world.parameters.hospital["deleted"]
     return spells.with_columns(
-        key=pl.Series(600_000_001 + np.arange(size) * 7),
-        sent_day=pl.col("discharged"),
         mother=pl.when(pl.col("condition") == "birth").then(
             pl.col("household_id").replace_strict(mothers, default=None, return_dtype=pl.String)
         ),
-        deleted=pl.Series(deleted),
-        struck_day=pl.col("discharged") + pl.Series(rng.integers(20, 200, size)),
         hour=pl.Series(rng.integers(0, 24, size)),
         minute=pl.Series(rng.integers(0, 60, size)),
     )
 
 
-def icd10(codes: pl.Expr, style: pl.Expr) -> pl.Expr:
-    """ICD-10 codes as each provider writes them: plain, with a dot, or padded with X."""
-    padded = pl.when(codes.str.len_chars() == 3).then(codes + "X").otherwise(codes)
-    dotted = (
-        pl.when(codes.str.len_chars() > 3)
-        .then(codes.str.slice(0, 3) + "." + codes.str.slice(3))
-        .otherwise(codes)
-    )
-    return (
-        pl.when(style == "dotted")
-        .then(dotted)
-        .when(style == "padded")
-        .then(padded)
-        .otherwise(codes)
-    )
-
-
-def _with_style(world: World, frame: pl.DataFrame) -> pl.DataFrame:
-    looks = [s["icd"] for s in world.parameters.deliveries["styles"]]
-    style = [looks[p % len(looks)] for p in frame["provider"]]
-    return frame.with_columns(icd_style=pl.Series(style, dtype=pl.String))
-
-
-def _ethnic_categories(world: World) -> dict[str, str]:
-    table = world.parameters.ethnicity
-    return dict(zip(table["ethnicity"], table["nhs2001"], strict=True)) | {
-        "REFU": "Z",
-        "NOBT": "99",
-    }
-
-
-def _provider(world: World, column: str, what: str) -> pl.Expr:
-    providers = world.parameters.hospital["providers"]
-    return pl.col(column).replace_strict(
-        {i: p[what] for i, p in enumerate(providers)}, return_dtype=pl.String
-    )
-
-
 def _patient(world: World, prefix: str) -> dict[str, pl.Expr]:
-    """The patient's columns, the same on spells and episodes but for their prefix."""
-    status = pl.when(pl.col("nhs_number").is_null()).then(pl.lit("03")).otherwise(pl.lit("01"))
-    return {
-        f"{prefix}patient.identity.nhs_number.value": pl.col("nhs_number"),
-        f"{prefix}patient.identity.nhs_number.status": status,
-        f"{prefix}patient.identity.local_patient_identifier.value": pl.col("local_patient_id"),
-        f"{prefix}patient.identity.birth_date": pl.col("written_birth")
-        .cast(pl.Int32)
-        .cast(pl.Date),
-        f"{prefix}patient.identity.gender": pl.col("sex").replace_strict({"M": "1", "F": "2"}),
-        f"{prefix}patient.identity.ethnic_category": pl.col("ethnicity").replace_strict(
-            _ethnic_categories(world)
-        ),
-        f"{prefix}patient.residence.postcode": pl.col("written_postcode"),
+    """The patient's columns, and those of the mother on a birth."""
+    return patient(world, prefix) | {
         f"{prefix}patient.mother.nhs_number.value": pl.col("mother"),
         f"{prefix}patient.mother.postcode": pl.when(pl.col("mother").is_not_null()).then(
             "written_postcode"
         ),
-        f"{prefix}commissioning.service_agreement.provider": _provider(world, "provider", "code"),
     }
 
 
@@ -163,7 +103,7 @@ def _spells(world: World, sent: pl.DataFrame) -> pl.DataFrame:
     primary = world.hospital.diagnoses.filter(pl.col("position") == 1, pl.col("episode") == 1)
     second = world.hospital.diagnoses.filter(pl.col("position") == 2, pl.col("episode") == 1)
     dominant = world.hospital.procedures.filter(pl.col("position") == 1)
-    frame = _with_style(world, sent)
+    frame = with_style(world, sent)
     for name, codes in (("first", primary), ("second", second), ("operation", dominant)):
         frame = frame.join(
             codes.select("spell_id", pl.col("code").alias(name)),
@@ -171,11 +111,6 @@ def _spells(world: World, sent: pl.DataFrame) -> pl.DataFrame:
             how="left",
             maintain_order="left",
         )
-    time = pl.format(
-        "{}:{}:00",
-        pl.col("hour").cast(pl.String).str.zfill(2),
-        pl.col("minute").cast(pl.String).str.zfill(2),
-    )
     birth = pl.col("condition") == "birth"
     age = age_at(frame["written_birth"].to_numpy(), frame["admitted"].to_numpy())
     died = (
@@ -194,11 +129,11 @@ def _spells(world: World, sent: pl.DataFrame) -> pl.DataFrame:
     same_day = pl.col("discharged") == pl.col("admitted")
     planned = pl.col("method").is_in(["11", "12", "13"])
     columns = {
-        KEY: pl.col("key").cast(pl.String),
+        KEY: key_column(),
         "spell.hospital_provider_spell_number": "SP" + (pl.col("key") % 10_000_000).cast(pl.String),
         **_patient(world, "spell."),
         "spell.admission.date": date_column("a", frame["admitted"].to_numpy()),
-        "spell.admission.time": time,
+        "spell.admission.time": clock(pl.col("hour") * 60 + pl.col("minute")),
         "spell.admission.method": pl.col("method"),
         "spell.admission.source": pl.when(birth).then(pl.lit("79")).otherwise(pl.lit("19")),
         "spell.admission.patient_classification": pl.when(same_day & planned)
@@ -210,7 +145,7 @@ def _spells(world: World, sent: pl.DataFrame) -> pl.DataFrame:
         "spell.discharge.destination": pl.when(died).then(pl.lit("79")).otherwise(pl.lit("19")),
         "spell.discharge.length_of_hospital_stay": pl.col("discharged") - pl.col("admitted"),
         f"{PATIENT}.age_on_admission": pl.Series(np.maximum(age, 0)),
-        "spell.care_location.site_code_of_treatment": _provider(world, "provider", "site"),
+        "spell.care_location.site_code_of_treatment": provider(world, "site"),
         "spell.clinical_coding.grouper_derived.primary_diagnosis": icd10(
             pl.col("first"), pl.col("icd_style")
         ),
@@ -236,7 +171,7 @@ def _episodes(world: World, sent: pl.DataFrame) -> pl.DataFrame:
     chosen = consultant[(frame["specialty"].to_numpy() * 7 + frame["provider"].to_numpy()) % 40]
     specialty = pl.col("specialty").cast(pl.String)
     columns = {
-        KEY: pl.col("key").cast(pl.String),
+        KEY: key_column(),
         EPISODE: pl.col("episode"),
         **_patient(world, ""),
         "number": pl.col("episode"),
@@ -258,9 +193,9 @@ def _episodes(world: World, sent: pl.DataFrame) -> pl.DataFrame:
 
 
 def _diagnoses(world: World, sent: pl.DataFrame) -> pl.DataFrame:
-    frame = _with_style(world, _join(sent, world.hospital.diagnoses))
+    frame = with_style(world, _join(sent, world.hospital.diagnoses))
     return frame.select(
-        pl.col("key").cast(pl.String).alias(KEY),
+        key_column(),
         pl.col("episode").alias(EPISODE),
         ICD_ID="position",
         code=icd10(pl.col("code"), pl.col("icd_style")),
@@ -270,7 +205,7 @@ def _diagnoses(world: World, sent: pl.DataFrame) -> pl.DataFrame:
 def _procedures(world: World, sent: pl.DataFrame) -> pl.DataFrame:
     frame = _join(sent, world.hospital.procedures)
     return frame.select(
-        pl.col("key").cast(pl.String).alias(KEY),
+        key_column(),
         pl.col("episode").alias(EPISODE),
         OPCS_ID="position",
         code="code",
@@ -278,23 +213,96 @@ def _procedures(world: World, sent: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _log(sent: pl.DataFrame, struck: pl.DataFrame, number: int) -> pl.DataFrame:
-    """Every key inserted by this delivery, and the keys it strikes out."""
-    inserted = sent.select(
-        pl.col("key").cast(pl.String).alias(KEY),
-        dmicImportLogId=pl.lit(number, dtype=pl.Int64),
-        dmicIsDeleted=pl.lit(False),
-        dmicDeletedImportLogId=pl.lit(None, dtype=pl.Int64),
+def _critical_care(world: World, sent: pl.DataFrame) -> pl.DataFrame:
+    """Some stays have a period of critical care: most of those of very preterm babies."""
+    settings = world.parameters.hospital["critical_care"]
+    spells = world.hospital.spells.join(_newborns(world), on="person_id", how="left")
+    newborn = pl.col("condition") == "birth"
+    early = newborn & (pl.col("weeks") < settings["early_weeks"])
+    spells = spells.filter(pl.col("discharged") > pl.col("admitted")).sort("spell_id")
+    share = spells.select(
+        pl.when(early)
+        .then(settings["early"])
+        .when(newborn)
+        .then(settings["newborn"])
+        .otherwise(settings["other"])
+    ).to_series()
+    rng = world.streams("critical care")
+    periods = spells.filter(pl.Series(rng.random(spells.height)) < share).select(
+        "spell_id", "weeks", start="admitted", end="discharged", newborn=newborn
     )
-    deleted = struck.select(
-        pl.col("key").cast(pl.String).alias(KEY),
-        dmicImportLogId=pl.lit(number * 10 + 1, dtype=pl.Int64),
-        dmicIsDeleted=pl.lit(True),
-        dmicDeletedImportLogId=pl.lit(number, dtype=pl.Int64),
+    ventilated = pl.Series(rng.random(periods.height) < settings["ventilated"])
+    days = pl.col("end") - pl.col("start")
+    frame = _join(sent, periods.with_columns(ventilated=ventilated))
+    support = {
+        "advanced_respiratory": pl.when("ventilated").then(days).otherwise(0),
+        "basic_respiratory": pl.when("ventilated").then(0).otherwise(days),
+    }
+    return frame.select(
+        key_column(),
+        CRITICAL_CARE_CONSOLIDATED_ID=pl.lit(1, dtype=pl.Int64),
+        **{
+            "identifier.cc_period_type": pl.when("newborn")
+            .then(pl.lit("NCC"))
+            .otherwise(pl.lit("PCC")),
+            "admission.date": date_column("s", frame["start"].to_numpy()),
+            "admission.gestation_length_at_delivery": pl.when("newborn").then("weeks"),
+            "discharge.date": date_column("e", frame["end"].to_numpy()),
+            **{f"organ_support_days.{name}": value for name, value in support.items()},
+            "organ_support_days.maximum_systems": pl.lit(1, dtype=pl.Int64),
+        },
     )
-    return pl.concat([inserted, deleted])
 
 
-def _end_of(month: str) -> int:
-    year, number = int(month[:4]), int(month[5:])
-    return as_days(f"{month}-{monthrange(year, number)[1]}")
+def _newborns(world: World) -> pl.DataFrame:
+    """Gestation (weeks), weight (grams) and birth order by person_id."""
+    babies = world.part(build_births).babies.filter(pl.col("person_id").is_not_null())
+    return babies.select("person_id", "weight", order="number", weeks=pl.col("gestation_days") // 7)
+
+
+def _births(world: World, sent: pl.DataFrame) -> pl.DataFrame:
+    """The baby's own row of each birth episode."""
+    settings = world.parameters.hospital
+    born = (
+        world.hospital.spells.filter(pl.col("condition") == "birth")
+        .select("spell_id", "person_id")
+        .join(_newborns(world), on="person_id", how="left", maintain_order="left")
+        .drop("person_id")
+    )
+    group = np.where(born["weeks"].fill_null(40).to_numpy() < 37, "preterm", "term")
+    method = pick_by(world.streams("delivery methods"), group, settings["delivery_method"])
+    frame = _join(sent, born.with_columns(method=pl.Series(method.tolist(), dtype=pl.String)))
+    return frame.select(
+        key_column(),
+        pl.lit(1, dtype=pl.Int64).alias(EPISODE),
+        BIRTHS_ID=pl.lit(1, dtype=pl.Int64),
+        birth_order="order",
+        delivery_method="method",
+        gestation_length_assessment="weeks",
+        live_or_still_birth=pl.lit("1"),
+        birth_weight="weight",
+        **{
+            "baby.gender": sex_code(),
+            "baby.local_patient_identifier.value": pl.col("local_patient_id"),
+            "baby.nhs_number.value": pl.col("nhs_number"),
+            "baby.birth_date": pl.col("written_birth").cast(pl.Int32).cast(pl.Date),
+        },
+    )
+
+
+def _circumstances(world: World, sent: pl.DataFrame) -> pl.DataFrame:
+    """A few episodes note the family's circumstances, more often of children in need."""
+    settings = world.parameters.hospital["circumstances"]
+    spells = world.hospital.spells.select("spell_id", "person_id")
+    known = spells["person_id"].is_in(world.need.referrals["person_id"].unique().implode())
+    rng = world.streams("circumstances")
+    share = np.where(known.to_numpy(), settings["in_need"], settings["other"])
+    noted = spells.filter(pl.Series(rng.random(spells.height) < share)).select("spell_id")
+    codes = pick_by(rng, np.zeros(noted.height, int), {0: settings["codes"]})
+    frame = _join(sent, noted.with_columns(code=pl.Series(codes.tolist(), dtype=pl.String)))
+    return frame.select(
+        key_column(),
+        pl.lit(1, dtype=pl.Int64).alias(EPISODE),
+        SOCIAL_AND_PERSONAL_CIRCUMSTANCES_ID=pl.lit(1, dtype=pl.Int64),
+        code="code",
+    )
