@@ -26,6 +26,7 @@ from linked_cyp.synthetic.writers import (
     gp_olids,
     ncmp,
     npd_attainment,
+    opt_outs,
     pds_demographics,
     school_census,
     sen2,
@@ -54,6 +55,7 @@ DELIVERIES: tuple[Callable[[World], Iterator[Callable[[], Sent]]], ...] = (
     births.deliveries,
     deaths.deliveries,
     ncmp.deliveries,
+    opt_outs.deliveries,
 )
 
 
@@ -115,6 +117,7 @@ def synthesise(
     reference_postcodes(world.places).write_csv(reference / "postcodes.csv")
     establishments = reference_establishments(world.education.schools)
     establishments.write_csv(reference / "establishments.csv")
+    opt_outs.write_settings(home, world)
     write_truth(home / "truth", world, [w for _, w in written])
     gp_olids.hand_over_key(home / "truth", world)
     tell("truth", len(plan) + 2, len(plan) + 2)
