@@ -55,17 +55,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
     assert len(first) > 60
 
 
-def test_every_feed_is_delivered_where_it_should_be(home: Path) -> None:
+def test_every_feed_is_delivered_where_it_should_be(
+    home: Path, contracts: dict[str, Contract]
+) -> None:
     landing = home / "landing"
     found = {(p.parts[-3], p.parts[-2]) for p in landing.glob("*/*/*")}
     authorities = {"ashmere", "brackenford", "carrowdale"}
-    feeds = {"ssda903", "cin_census", "school_census"}
-    assert found == {(a, f) for a in authorities for f in feeds} | {
-        ("moorvale_icb", "pds_demographics"),
-        ("moorvale_icb", "sus_apc"),
-    }
+    assert {feed for _, feed in found} == set(contracts)
+    for supplier, feed in found:
+        local = contracts[feed].supplier_kind == "local_authority"
+        assert supplier in (authorities if local else {"moorvale_icb"}), feed
+    for feed in ("ssda903", "cin_census", "school_census", "ncmp"):
+        assert {s for s, f in found if f == feed} == authorities
     deliveries = [p for p in landing.glob("*/*/*") if p.is_dir()]
-    assert 20 <= len(deliveries) <= 28
+    assert 20 <= len(deliveries) <= 80
     assert not list(landing.rglob("*.parquet"))
 
 
