@@ -75,6 +75,8 @@ def project_release(project: Project) -> dg.AssetsDefinition:
                     "file": dg.MetadataValue.path(str(published.path)),
                     "content hash": published.content_hash,
                     "published anew": published.created,
+                    "tables with small differences": ", ".join(published.small_differences)
+                    or "none",
                 },
             )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 import polars as pl
@@ -20,6 +20,7 @@ from linked_cyp.dictionary import Entry
 from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.lineage import ColumnRef
 from linked_cyp.release.project import Project
+from linked_cyp.release.selection import PERSON, conditions, when
 from linked_cyp.sql import literal, quoted, transaction
 
 WAREHOUSE = "warehouse"
@@ -62,10 +63,17 @@ class ReleaseTable:
     name: str
     comment: str
     columns: tuple[ReleaseColumn, ...]
+    where: tuple[str, ...] = ()  # SQL over ``t``: which rows
 
     @property
     def relation(self) -> str:
         return f"{quoted(self.zone)}.{quoted(self.name)}"
+
+    @property
+    def rows(self) -> str:
+        """SQL for what is released of it in the warehouse: a table ``t`` and which of its rows."""
+        condition = f" WHERE {' AND '.join(self.where)}" if self.where else ""
+        return f"FROM {WAREHOUSE}.{self.relation} AS t{condition}"
 
 
 def plan(
@@ -73,6 +81,7 @@ def plan(
     project: Project,
     documented: Mapping[ColumnRef, Entry],
     identifiers: frozenset[str],
+    manifest: Mapping[str, Any] | None = None,
 ) -> list[ReleaseTable]:
     """What the project's declaration comes to in this warehouse, in the declaration's order.
 
@@ -80,11 +89,12 @@ def plan(
 
     Args:
         identifiers: names of columns that hold direct identifiers in some contract.
+        manifest: dbt's, which says when the rows of each table happened.
 
     Raises:
         LinkedCypError: names every table or column that is missing, undocumented or not releasable.
     """
-    problems: list[str] = []
+    problems: list[str] = _cohort_problems(con, project, documented)
     tables = []
     for name, wanted in project.tables.items():
         zone, table = name.split(".", 1)
@@ -96,7 +106,9 @@ def plan(
         problems += [f"{name} has no column {c}" for c in chosen if c not in available]
         columns = tuple(available[c] for c in chosen if c in available)
         comment = _table_comment(con, zone, table, documented)
-        made = ReleaseTable(zone, table, comment, columns)
+        times = tuple(c for c in when(manifest, name) if c in available)
+        rows = conditions(tuple(available), times, project.cohort, project.period, WAREHOUSE)
+        made = ReleaseTable(zone, table, comment, columns, tuple(rows))
         problems += _unreleasable(made, identifiers)
         tables.append(made)
     if problems:
@@ -163,6 +175,22 @@ def _columns(
     return columns
 
 
+def _cohort_problems(
+    con: duckdb.DuckDBPyConnection, project: Project, documented: Mapping[ColumnRef, Entry]
+) -> list[str]:
+    """Why the project's cohort cannot be found in this warehouse."""
+    if project.cohort is None:
+        return []
+    zone, table = project.cohort.table.split(".")
+    if PERSON not in _columns(con, zone, table, documented):
+        return [f"the cohort's table {project.cohort.table} is missing, or holds no persons"]
+    try:
+        con.execute(f"EXPLAIN {project.cohort.persons(WAREHOUSE)}")
+    except duckdb.Error:
+        return ["the cohort's condition names a column that its table does not have"]
+    return []
+
+
 def _table_comment(
     con: duckdb.DuckDBPyConnection, zone: str, table: str, documented: Mapping[ColumnRef, Entry]
 ) -> str:
@@ -201,7 +229,7 @@ def _make_ids(
 ) -> None:
     """temp.project_id: each id of the warehouse (as text) and the project's own."""
     sources = [
-        f"SELECT DISTINCT CAST({quoted(c.name)} AS VARCHAR) FROM {WAREHOUSE}.{t.relation}"
+        f"SELECT DISTINCT CAST(t.{quoted(c.name)} AS VARCHAR) {t.rows}"
         for t in tables
         for c in t.columns
         if c.is_id
@@ -240,7 +268,7 @@ def _copy(con: duckdb.DuckDBPyConnection, table: ReleaseTable) -> int:
             selected.append(f"t.{name}")
     con.execute(
         f"CREATE TABLE {FRESH}.{table.relation} AS SELECT {', '.join(selected)}"
-        f" FROM {WAREHOUSE}.{table.relation} AS t {' '.join(joins)} ORDER BY ALL NULLS LAST"
+        f" FROM (SELECT t.* {table.rows}) AS t {' '.join(joins)} ORDER BY ALL NULLS LAST"
     )
     with transaction(con):
         comment_on(con, "TABLE", f"{FRESH}.{table.relation}", table.comment)

@@ -31,13 +31,18 @@ _RELEASE = re.compile(r"(\d{4,})-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class ReleaseRef:
-    """One release. ``created`` is False when publishing found nothing new to publish."""
+    """One release. ``created`` is False when publishing found nothing new to publish.
+
+    ``small_differences`` names the tables in which, side by side with the release before, a
+    handful of children or rows can be seen to come or go.
+    """
 
     project: str
     release_id: str
     path: Path
     is_current: bool
     created: bool = False
+    small_differences: tuple[str, ...] = ()
 
     @property
     def sequence(self) -> int:

@@ -14,17 +14,21 @@ from typing import Any
 import yaml
 
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.release.selection import Cohort, Period, condition_problem
 
 ALL = "all"
 ZONES = ("curated", "cohort")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TEXTS = ("project", "title", "purpose", "legal_basis", "approver")
-_KNOWN = {*_TEXTS, "expiry", "tables", "known_problems"}
+_KNOWN = {*_TEXTS, "expiry", "tables", "known_problems", "cohort", "period"}
 
 
 @dataclass(frozen=True)
 class Project:
-    """One project. ``tables`` maps ``zone.table`` to its columns, or to None for all of them."""
+    """One project. ``tables`` maps ``zone.table`` to its columns, or to None for all of them.
+
+    ``cohort`` and ``period`` are None where everybody, or any time, is meant.
+    """
 
     name: str
     title: str
@@ -35,6 +39,8 @@ class Project:
     tables: Mapping[str, tuple[str, ...] | None]
     known_problems: tuple[str, ...]
     declaration_hash: str
+    cohort: Cohort | None = None
+    period: Period | None = None
 
     def refusals(self, today: dt.date) -> list[str]:
         """Why nothing may be released to this project today (empty when it may)."""
@@ -87,6 +93,8 @@ def _problems(document: Mapping[str, Any], name: str) -> Iterator[str]:
             yield f"{key} is missing"
     if not isinstance(document.get("expiry"), dt.date):
         yield "expiry must be a date such as 2030-03-31"
+    yield from _cohort_problems(document.get("cohort"))
+    yield from _period_problems(document.get("period"))
     tables = document.get("tables")
     if not isinstance(tables, dict) or not tables:
         yield "tables is missing: a release holds only what is named"
@@ -100,6 +108,31 @@ def _problems(document: Mapping[str, Any], name: str) -> Iterator[str]:
             yield f"{table}: name the columns, or say all"
         elif listed and len(set(columns)) != len(columns):
             yield f"{table}: a column is named twice"
+
+
+def _cohort_problems(cohort: Any) -> Iterator[str]:
+    if cohort is None:
+        return
+    if not isinstance(cohort, dict) or set(cohort) - {"description", "table", "where"}:
+        yield "cohort has a description, a table and perhaps a where, and nothing else"
+        return
+    zone, _, rest = str(cohort.get("table")).partition(".")
+    if zone not in ZONES or not _NAME.fullmatch(rest):
+        yield "cohort: name its table as curated.<table> or cohort.<table>"
+    if not str(cohort.get("description") or "").strip():
+        yield "cohort has no description"
+    problem = condition_problem(str(cohort["where"])) if cohort.get("where") else None
+    if problem:
+        yield f"cohort: where {problem}"
+
+
+def _period_problems(period: Any) -> Iterator[str]:
+    if period is None:
+        return
+    days = [period.get(k) for k in ("from", "to")] if isinstance(period, dict) else []
+    first, last = days or (None, None)
+    if not (isinstance(first, dt.date) and isinstance(last, dt.date) and first <= last):
+        yield "period has a first day `from` and a last day `to`, such as 2024-04-01"
 
 
 def _project(document: Mapping[str, Any]) -> Project:
@@ -118,4 +151,17 @@ def _project(document: Mapping[str, Any]) -> Project:
         },
         known_problems=tuple(str(p) for p in document.get("known_problems") or ()),
         declaration_hash=hashlib.sha256(canonical.encode()).hexdigest(),
+        cohort=_cohort(document.get("cohort")),
+        period=_period(document.get("period")),
     )
+
+
+def _cohort(declared: Mapping[str, str] | None) -> Cohort | None:
+    if declared is None:
+        return None
+    text = " ".join(declared["description"].split())
+    return Cohort(text, declared["table"], str(declared.get("where") or ""))
+
+
+def _period(declared: Mapping[str, dt.date] | None) -> Period | None:
+    return Period(declared["from"], declared["to"]) if declared else None

@@ -17,6 +17,7 @@ from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.lineage import ColumnRef, Edge, lineage, load_manifest
 from linked_cyp.opt_outs import load_policy
 from linked_cyp.release import build, files, record
+from linked_cyp.release.changes import change_table, small_differences
 from linked_cyp.release.check import check_release
 from linked_cyp.release.content import content_hash
 from linked_cyp.release.files import ReleaseRef
@@ -66,7 +67,7 @@ def publish(
         with Stores(settings).connect(warehouse="ro") as con:
             _refuse_for(gate(con, load_policy(settings.opt_outs), now.date()))
             documented = entries_by_ref([*contract_entries(contracts), *model_entries(manifest)])
-            tables = build.plan(con, declared, documented, _identifiers(contracts))
+            tables = build.plan(con, declared, documented, _identifiers(contracts), manifest)
             _attach(con, place)
             counts = build.copy_tables(con, declared, tables, keys)
             leaked = build.ids_that_leaked(con, tables)
@@ -75,25 +76,31 @@ def publish(
             known = files.releases(settings, project)
             with value_free("writing the release's record of itself"):
                 edges = lineage(contracts, manifest).edges
-                values = _write_records(con, declared, contracts, documented, tables, edges)
+                values = _write_records(
+                    con, declared, contracts, documented, tables, edges, manifest
+                )
                 values["code_version"] = record.code_version(settings.dbt_project)
                 values["model_fingerprint"] = model_fingerprint or record.model_fingerprint(con)
             same = _already_published(known, files.stepped_back_from(settings, project), values)
             if same:
                 return same
             ref = _next(folder, project, known, values["content_hash"])
-            pointed = next((r.release_id for r in known if r.is_current), None)
-            values |= {"release_id": ref.release_id, "previous_release_id": pointed}
+            pointed = next((r for r in known if r.is_current), None)
+            values["release_id"] = ref.release_id
+            values["previous_release_id"] = pointed and pointed.release_id
             values["published_at"] = now
+            with value_free("comparing with the release before"):
+                changed = change_table(con, tables, pointed and pointed.path)
             with value_free("finishing the release's file"):
                 with transaction(con):
+                    record.write(con, changed)
                     record.write(con, record.release_table(values))
                 con.execute(f"CHECKPOINT {build.FRESH}")
                 con.execute(f"DETACH {build.FRESH}")
         check_release(place, tables, counts)
         files.commit(place, ref)
         files.point_to(ref)
-    return ref
+    return replace(ref, small_differences=tuple(small_differences(changed)))
 
 
 def content_hash_of(path: Path) -> str:
@@ -136,19 +143,21 @@ def _write_records(
     documented: Mapping[ColumnRef, Entry],
     tables: Sequence[build.ReleaseTable],
     edges: Sequence[Edge],
+    manifest: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     made = (
         record.dictionary_table(tables, documented, edges),
+        record.definition_table(tables, manifest),
         record.lineage_table(tables, edges),
         record.contract_table(contracts),
         record.delivery_table(con),
         record.check_table(con),
         record.link_quality_table(con, contracts),
+        record.opt_out_table(con),
         record.known_problem_table(contracts, project),
     )
     with transaction(con):
         for table in made:
-        record.opt_out_table(con),
             record.write(con, table)
     return {
         "project": project.name,
@@ -157,6 +166,9 @@ def _write_records(
         "legal_basis": project.legal_basis,
         "approver": project.approver,
         "expiry": project.expiry,
+        "cohort": project.cohort.description if project.cohort else "everybody",
+        "period_start": project.period.start if project.period else None,
+        "period_end": project.period.end if project.period else None,
         "declaration_hash": project.declaration_hash,
         "content_hash": content_hash(con, build.FRESH, _hashed(con, build.FRESH)),
     }
@@ -167,7 +179,7 @@ def _hashed(con: duckdb.DuckDBPyConnection, catalog: str) -> list[tuple[str, str
     return con.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?"
         " AND (schema_name, table_name) NOT IN (('provenance', 'release'),"
-        " ('provenance', 'check_result'))",
+        " ('provenance', 'check_result'), ('provenance', 'change'))",
         [catalog],
     ).fetchall()
 

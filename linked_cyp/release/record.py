@@ -112,6 +112,52 @@ def lineage_table(tables: Iterable[ReleaseTable], edges: Sequence[Edge]) -> Reco
     )
 
 
+def definition_table(
+    tables: Iterable[ReleaseTable], manifest: Mapping[str, Any] | None
+) -> RecordTable:
+    """The SQL that made each table, over names as they are in the release."""
+    models = {
+        f"{node['schema']}.{node['name']}": node
+        for node in ((manifest or {}).get("nodes") or {}).values()
+        if node.get("resource_type") == "model" and node.get("compiled_code")
+    }
+    rows = []
+    for table in tables:
+        node = models.get(f"{table.zone}.{table.name}")
+        if node:
+            sql, read = without_catalog(node["compiled_code"])
+            rows.append((table.zone, table.name, sql, ", ".join(read)))
+    return RecordTable(
+        "provenance",
+        "definition",
+        "The query that made each research table. Where every table that it reads is in this"
+        " release with all its columns, it can be run again here.",
+        (
+            ("table_schema", "VARCHAR", "Schema of the table: curated or cohort."),
+            ("table_name", "VARCHAR", "Name of the table."),
+            ("sql", "VARCHAR", "The query, in DuckDB's SQL."),
+            ("reads", "VARCHAR", "The tables it reads, some of which are not released."),
+        ),
+        sorted(rows),
+    )
+
+
+def without_catalog(sql: str) -> tuple[str, list[str]]:
+    """A query whose tables are named ``schema.table``, laid out, and the tables it reads."""
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    read = set()
+    for table in tree.find_all(exp.Table):
+        if table.db:
+            table.set("catalog", None)
+            read.add(f"{table.db}.{table.name}")
+            for part in (table.this, table.args["db"]):
+                part.set("quoted", False)  # our names are plain
+    return tree.sql(dialect="duckdb", pretty=True), sorted(read)
+
+
 def contract_table(contracts: Mapping[str, Contract]) -> RecordTable:
     return RecordTable(
         "provenance",
@@ -209,11 +255,38 @@ def link_quality_table(
     )
 
 
+def opt_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
+    """What opt-outs were applied; the linkage left it in the warehouse."""
+    rows = []
+    if exists(con, OPT_OUTS):
+        rows = con.execute(
+            "SELECT opt_out, is_applied, because, feeds, list_date, max_age_days,"
+            f" records_left_out, records_without_number FROM {OPT_OUTS} ORDER BY 1"
+        ).fetchall()
+    return RecordTable(
+        "provenance",
+        "opt_out",
+        "The opt-outs that the feeds fall under, and how each was applied: the records of those who"
+        " opted out are in no table of this release.",
+        (
+            ("opt_out", "VARCHAR", "Which opt-out."),
+            ("is_applied", "BOOLEAN", "Whether it was applied."),
+            ("because", "VARCHAR", "Why it was not, or why an older list was allowed."),
+            ("feeds", "VARCHAR", "The feeds whose records it takes out."),
+            ("list_date", "DATE", "The day on which the list of objections was made."),
+            ("max_age_days", "INTEGER", "How old the list might be."),
+            ("records_left_out", "BIGINT", "Source records; rounded to 5, empty under 10."),
+            ("records_without_number", "BIGINT", "Of these, without an NHS number; rounded."),
+        ),
+        [(*row[:6], *(None if n is None else rounded(n) for n in row[6:])) for row in rows],
+    )
+
+
 def _reach(
     con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]
 ) -> list[tuple[Any, ...]]:
     """Children by feed, and by feed and tier of certainty where the bridge has one."""
-    domains = {c.feed: c.domain for c in contracts.values()}
+    domains = {c.feed: c.domain.partition("/")[0] for c in contracts.values()}
     con.execute("CREATE OR REPLACE TEMP TABLE feed_domain (feed VARCHAR, domain VARCHAR)")
     if domains:
         con.executemany("INSERT INTO temp.feed_domain VALUES (?, ?)", list(domains.items()))
@@ -255,33 +328,6 @@ def known_problem_table(contracts: Mapping[str, Contract], project: Project) -> 
         "What to know before drawing conclusions.",
         (
             ("concerns", "VARCHAR", "The feed concerned, or the release as a whole."),
-def opt_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
-    """What opt-outs were applied; the linkage left it in the warehouse."""
-    rows = []
-    if exists(con, OPT_OUTS):
-        rows = con.execute(
-            "SELECT opt_out, is_applied, because, feeds, list_date, max_age_days,"
-            f" records_left_out, records_without_number FROM {OPT_OUTS} ORDER BY 1"
-        ).fetchall()
-    return RecordTable(
-        "provenance",
-        "opt_out",
-        "The opt-outs that the feeds fall under, and how each was applied: the records of those who"
-        " opted out are in no table of this release.",
-        (
-            ("opt_out", "VARCHAR", "Which opt-out."),
-            ("is_applied", "BOOLEAN", "Whether it was applied."),
-            ("because", "VARCHAR", "Why it was not, or why an older list was allowed."),
-            ("feeds", "VARCHAR", "The feeds whose records it takes out."),
-            ("list_date", "DATE", "The day on which the list of objections was made."),
-            ("max_age_days", "INTEGER", "How old the list might be."),
-            ("records_left_out", "BIGINT", "Source records; rounded to 5, empty under 10."),
-            ("records_without_number", "BIGINT", "Of these, without an NHS number; rounded."),
-        ),
-        [(*row[:6], *(None if n is None else rounded(n) for n in row[6:])) for row in rows],
-    )
-
-
             ("problem", "VARCHAR", "The problem, in words."),
         ),
         [*rows, *(("release", problem) for problem in project.known_problems)],
@@ -298,6 +344,9 @@ def release_table(values: Mapping[str, Any]) -> RecordTable:
         ("legal_basis", "VARCHAR", "On what legal basis."),
         ("approver", "VARCHAR", "Who approved it."),
         ("expiry", "DATE", "Until when the data may be used."),
+        ("cohort", "VARCHAR", "Whose data it holds."),
+        ("period_start", "DATE", "First day of the period it covers; empty for any time."),
+        ("period_end", "DATE", "Last day of the period it covers; empty for any time."),
         ("content_hash", "VARCHAR", "SHA-256 of the content: tables, dictionary, deliveries."),
         ("declaration_hash", "VARCHAR", "SHA-256 of the project's declaration."),
         ("code_version", "VARCHAR", "Version of the package and the start of its code's hash."),
