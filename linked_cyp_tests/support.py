@@ -11,13 +11,15 @@ import duckdb
 from linked_cyp.contracts import Contract
 from linked_cyp.opt_outs import not_applied
 from linked_cyp.pseudonymise import ensure_tables
+from linked_cyp.reference import ensure_establishments
 
 NOT_ASKED = not_applied("the people of this test are invented, and cannot object")
 
 
 def empty_warehouse(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]) -> None:
-    """Create the empty pseudonymised tables, ledger and bridge in the catalog ``warehouse``."""
+    """Create the empty pseudonymised tables, ledger, schools and bridge in ``warehouse``."""
     ensure_tables(con, contracts.values())
+    ensure_establishments(con)
     con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.linkage")
     con.execute(
         "CREATE TABLE IF NOT EXISTS warehouse.linkage.bridge "

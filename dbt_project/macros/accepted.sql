@@ -37,7 +37,8 @@ delivery_year desc, delivery_month desc, delivery_id desc, row_number desc
 {%- endmacro %}
 
 {#- Best-known value: the most frequent, ties to the latest, then to the source with the lowest
-    rank. Expects columns person_id, {{ value }}, seen_month and source_rank. -#}
+    rank. A feed counts once a year, so that one which reports every month does not outvote the
+    others. Expects columns person_id, {{ value }}, year, seen_month, feed and source_rank. -#}
 {% macro best_known(relation, value) -%}
 (
     select person_id, {{ value }}, source_rank, feed
@@ -45,7 +46,7 @@ delivery_year desc, delivery_month desc, delivery_id desc, row_number desc
         select
             person_id,
             {{ value }},
-            count(*) as recordings,
+            count(distinct (feed, year)) as recordings,
             max(seen_month) as last_recorded,
             -- the source quoted is the highest-ranked one that recorded this value
             min(source_rank) as source_rank,

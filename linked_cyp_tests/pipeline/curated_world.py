@@ -34,6 +34,7 @@ class World:
     """Pseudonymised rows in the making; a child's record key in a feed is made from its name."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    reference: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     bridge: dict[tuple[str, str], int] = field(default_factory=dict)
     persons: dict[str, int] = field(default_factory=dict)
     tiers: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -74,6 +75,8 @@ class World:
             empty_warehouse(con, contracts)
             for table, rows in self.rows.items():
                 insert_rows(con, f"warehouse.pseudonymised.{table}", rows)
+            for table, rows in self.reference.items():
+                insert_rows(con, f"warehouse.reference.{table}", rows)
             insert_rows(
                 con,
                 "warehouse.linkage.bridge",

@@ -379,7 +379,7 @@ def test_a_feed_that_never_delivered_gives_empty_tables(
     with duckdb.connect(":memory:") as con:
         con.execute(f"ATTACH '{built / 'warehouse.duckdb'}' AS other (READ_ONLY)")
         con.execute(f"ATTACH '{warehouse}' AS warehouse")
-        for schema in ("reference", "staging", "curated", "cohort"):
+        for schema in ("staging", "curated", "cohort"):
             con.execute(f"CREATE SCHEMA warehouse.{schema}")
         for node in manifest["nodes"].values():
             if node["resource_type"] == "seed":

@@ -26,22 +26,20 @@ stay as (
             partition by person_id, feed order by from_month
         ) as stay_number
     from marked
+),
+
+lived as (
+    select
+        person_id,
+        feed,
+        cast(stay_number as integer) as stay_number,
+        min(from_month) as from_month,
+        case when not bool_or(is_current) then max(to_month) end as to_month,
+        min(lsoa21_code) as lsoa21_code,
+        min(lsoa11_code) as lsoa11_code,
+        min(la_code) as la_code
+    from stay
+    group by person_id, feed, stay_number
 )
 
-select
-    stay.person_id,
-    stay.feed,
-    cast(stay.stay_number as integer) as stay_number,
-    min(stay.from_month) as from_month,
-    case when not bool_or(stay.is_current) then max(stay.to_month) end as to_month,
-    min(stay.lsoa21_code) as lsoa21_code,
-    min(stay.lsoa11_code) as lsoa11_code,
-    min(stay.la_code) as la_code,
-    min(imd_2019.imd_decile) as imd_2019_decile,
-    cast(min((imd_2019.imd_decile + 1) // 2) as integer) as imd_2019_quintile,
-    min(imd_2025.imd_decile) as imd_2025_decile,
-    cast(min((imd_2025.imd_decile + 1) // 2) as integer) as imd_2025_quintile
-from stay
-left join {{ ref('imd_2019') }} as imd_2019 using (lsoa11_code)
-left join {{ ref('imd_2025') }} as imd_2025 using (lsoa21_code)
-group by stay.person_id, stay.feed, stay.stay_number
+select lived.* from {{ with_deprivation('lived') }} as lived

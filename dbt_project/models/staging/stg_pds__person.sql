@@ -3,6 +3,7 @@
 select
     person_id,
     link_tier,
+    delivery_year,
     delivery_month,
     sex_code,
     birth_month,

@@ -1,0 +1,46 @@
+"""Definitions of who a child is and where it lives (cases in ``curated_identity_world``)."""
+
+from __future__ import annotations
+
+from linked_cyp_tests.pipeline.curated_world import Ask, day
+
+
+def test_a_feed_counts_once_a_year(ask: Ask) -> None:
+    sql = "SELECT sex, ethnicity_code, ethnicity_source FROM curated.child WHERE person_id = $child"
+    assert ask(sql, "Una") == [("F", "WIRT", "ssda903")]
+
+
+def test_the_sources_own_codes_are_kept_with_their_year(ask: Ask) -> None:
+    sql = """SELECT feed, collection_year, sex, source_sex_code, ethnicity_code,
+                    source_ethnicity_code, record_count
+             FROM curated.child_characteristic WHERE person_id = $child ORDER BY 1, 2"""
+    assert ask(sql, "Una") == [
+        ("ssda903", 2024, "F", "2", "WIRT", " wirt ", 1),
+        ("ssda903", 2025, "F", "F", "WIRT", " wirt ", 1),
+        ("sus_apc", 2025, "M", "1", "WOTH", "C", 4),
+    ]
+    # code 1 is none of the return of 2025, and NOBT says that nobody knows
+    assert ask(sql, "Cal") == [("ssda903", 2025, None, "1", None, "NOBT", 1)]
+
+
+def test_each_index_of_deprivation_goes_by_the_areas_of_its_census(ask: Ask) -> None:
+    sql = """SELECT from_month, lsoa11_code, imd_2019_decile, imd_2019_quintile, lsoa21_code,
+                    imd_2025_decile, imd_2025_quintile
+             FROM curated.address_history WHERE person_id = $child"""
+    assert ask(sql, "Vic") == [
+        (day("2014-03-01"), "E01000010", 3, 2, "E01033769", 4, 2),
+    ]
+
+
+def test_schools_are_known_by_phase_and_kind_only(ask: Ask) -> None:
+    sql = """SELECT feed, local_authority, school_id, phase, is_special_school, lowest_age,
+                    highest_age
+             FROM curated.school ORDER BY school_id"""
+    assert ask(sql) == [
+        ("school_census", "acton", 7, "Primary", False, 4, None),
+        ("school_census", "acton", 8, None, True, None, 19),
+    ]
+    enrolled = """SELECT DISTINCT phase FROM curated.school_enrolment
+                  JOIN curated.school USING (local_authority, school_id)
+                  WHERE person_id = $child"""
+    assert ask(enrolled, "Dee") == [("Primary",)]
