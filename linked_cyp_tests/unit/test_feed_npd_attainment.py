@@ -46,8 +46,6 @@ def test_every_form_of_the_download_is_read(received: Received) -> None:
 
 
 def test_the_forms_are_those_the_department_offers(tmp_path: Path) -> None:
-    import numpy as np
-
     world = small_world()
     for make in npd_attainment.deliveries(world):
         write_delivery(tmp_path, feed_contract(FEED), make(), np.random.default_rng(1))

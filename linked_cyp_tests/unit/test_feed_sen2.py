@@ -17,7 +17,7 @@ from linked_cyp_tests.feed_support import KEYS, Received, feed_contract, receive
 
 # child table, its column, parent table
 CHAIN = (
-    ("requests", "person_id", "person"),
+    ("requests", "sen2_person_id", "person"),
     ("assessment", "request_id", "requests"),
     ("named_plan", "assessment_id", "assessment"),
     ("plan_detail", "named_plan_id", "named_plan"),
@@ -25,7 +25,7 @@ CHAIN = (
     ("placement_detail", "active_plan_id", "active_plans"),
     ("sen_need", "active_plan_id", "active_plans"),
 )
-KEY = {"active_plans": "active_plan_id", "requests": "request_id"}
+KEY = {"person": "sen2_person_id", "active_plans": "active_plan_id", "requests": "request_id"}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_persons_are_identities_of_the_linkage(received: Received) -> None:
     with read_identities(received.con, contracts(), KEYS) as found:
         people = pl.concat(list(found.batches()), how="vertical_relaxed")
     persons = received.rows("raw", "sen2__person")
-    assert people.height == persons["upn"].fill_null(persons["person_id"]).n_unique()
+    assert people.height == persons["upn"].fill_null(persons["sen2_person_id"]).n_unique()
     for column in ("surname", "forename", "birth_date", "sex"):
         assert people[column].null_count() < 0.05 * people.height, column
     assert people["upn"].null_count() < 0.2 * people.height
