@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.synthetic.households import FOREVER
+from linked_cyp.synthetic.opt_outs import build_opt_outs
 from linked_cyp.synthetic.parameters import as_days, day_of, pick, text
 from linked_cyp.synthetic.records import registered
 from linked_cyp.synthetic.risk import AtRisk, Kind, children_at_risk
@@ -24,6 +25,7 @@ _AGES = [0, 1, 2, 5, 10, 13, 16, 19]
 _HEIGHTS = [50, 75, 87, 110, 139, 157, 170, 173]
 _WEIGHTS = [3.4, 9.8, 12.3, 18.5, 32, 46, 60, 67]
 WEIGHT, HEIGHT, ADOPTED = "27113001", "50373000", "393547004"
+DISSENT, WITHDRAWAL = "827241000000103", "827261000000102"  # Type 1 opt-out
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def build_primary_care(world: World) -> PrimaryCare:
             _measurements(world, settings, rng, measured),
             _immunisations(world, settings, rng, snapshot),
             _adoptions(world, settings, rng),
+            _ethnicity(world, settings, rng),
+            *_dissents(world, snapshot),
         ]
     )
     observations = _copied(settings, rng, patients, _at_practice(entries, patients))
@@ -310,6 +314,25 @@ def _adoptions(world: World, settings: Mapping[str, Any], rng: np.random.Generat
     adopted = world.population.persons.filter(pl.col("person_id") != pl.col("child_id"))
     coded = adopted.filter(pl.Series(rng.random(adopted.height) < settings["adoption_coded"]))
     return _entries(coded.select("person_id", day=pl.col("from_day") + 60), ADOPTED)
+
+
+def _ethnicity(world: World, settings: Mapping[str, Any], rng: np.random.Generator) -> pl.DataFrame:
+    """What was asked at registration, where it was."""
+    persons = world.population.persons
+    asked = persons.filter(pl.Series(rng.random(persons.height) < settings["ethnicity_coded"]))
+    codes = {group: str(code) for group, code in settings["ethnicity"].items()}
+    written = asked["ethnicity"].replace_strict(codes, default=None, return_dtype=pl.String)
+    return _entries(asked.select("person_id", day=pl.col("from_day") + 30), "").with_columns(
+        code=written
+    )
+
+
+def _dissents(world: World, snapshot: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Type 1 opt-outs and their withdrawals stand in the record as well as in the list."""
+    type_1 = world.part(build_opt_outs).type_1
+    ended = type_1.select("person_id", day="ended").filter(pl.col("day") <= snapshot)
+    begun = type_1.select("person_id", "day").filter(pl.col("day") <= snapshot)
+    return _entries(begun, DISSENT), _entries(ended, WITHDRAWAL)
 
 
 def _entries(events: pl.DataFrame, code: str) -> pl.DataFrame:
