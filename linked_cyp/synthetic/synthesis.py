@@ -32,6 +32,7 @@ from linked_cyp.synthetic.writers import (
     pds_demographics,
     school_census,
     sen2,
+    ssd,
     ssda903,
     sus_apc,
     sus_ecds,
@@ -45,6 +46,7 @@ Progress = Callable[[str, int, int], None]
 DELIVERIES: tuple[Callable[[World], Iterator[Callable[[], Sent]]], ...] = (
     ssda903.deliveries,
     cin_census.deliveries,
+    ssd.deliveries,
     school_census.deliveries,
     sen2.deliveries,
     npd_attainment.deliveries,

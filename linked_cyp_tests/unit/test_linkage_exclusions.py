@@ -36,6 +36,7 @@ NHS, UPN = valid("nhs_number", "9990000{:03d}"), valid("upn", "B801200005{:03d}"
 NAMES = (
     *("ADA", "BEN", "CHLOE", "DEV", "EVE", "FINN", "GITA", "HUGO"),
     *("IRIS", "JONAH", "KEZIA", "LUCA", "MARYAM", "NOOR", "OTIS", "PRIYA"),
+    *("QUINN", "ROSA", "SAMIR", "TARA", "UMA", "VIOLET", "WILF", "XENIA"),
 )
 
 
@@ -50,6 +51,15 @@ def child(number: int) -> dict[str, dict[str, dict]]:
             "episodes": {"child_id": f"C{number}", "home_postcode": postcode},
         },
         "cin_census": {"child_identifiers": looked_after | {"sex_code": "2"}},
+        "ssd": {
+            "person": looked_after
+            | {
+                "sex_code": "2",
+                "nhs_number": NHS[number],
+                "forename": NAMES[number],
+                "surname": "NEILL",
+            }
+        },
         "pds_demographics": {
             "person": {
                 "nhs_number": NHS[number],
@@ -90,8 +100,8 @@ def child(number: int) -> dict[str, dict[str, dict]]:
 
 def mark(rule: Exclusion) -> dict:
     column = CONTRACTS[rule.feed].tables[rule.table].column(rule.column)
-    value = rule.values[0] if rule.values else True if "BOOL" in column.sql_type else "C1"
-    return {rule.column: value}
+    anything = {"BOOLEAN": True, "BIGINT": 1}.get(column.sql_type, "C1")
+    return {rule.column: rule.values[0] if rule.values else anything}
 
 
 def deliver(con, supplier: str, feed: str, number: int, marked: Exclusion | None = None) -> None:
