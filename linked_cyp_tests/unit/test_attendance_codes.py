@@ -42,9 +42,9 @@ def test_absence_and_possible_sessions_follow_from_the_group() -> None:
     for code, row in read(SEED, "attendance_code").items():
         absent = row["attendance_group"].endswith("_absence")
         assert row["is_absence"] == str(absent).lower(), code
-        assert row["is_possible_session"] == str(
-            row["attendance_group"] != "not_possible"
-        ).lower(), code
+        assert (
+            row["is_possible_session"] == str(row["attendance_group"] != "not_possible").lower()
+        ), code
 
 
 def test_groups_are_those_of_the_map() -> None:
