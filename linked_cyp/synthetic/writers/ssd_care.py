@@ -308,13 +308,14 @@ def _leavers(extract: Extract, periods: pl.DataFrame) -> pl.DataFrame:
     activity = text(pick(rng, rules["activity"], left.height))
     suits = extract.chance("suitable", left.height, 0.88)
     latest = extract.day - gamma_days(rng, left.height, shape=1.2, mean=40, most=360)
+    latest = np.maximum(latest, left["end"].to_numpy())
     reached = touch == "YES"
     return extract.named(
         left.select(
             "person_id",
             clea_table_id=key("CL", "period_id"),
             clea_care_leaver_in_touch=touch,
-            clea_care_leaver_latest_contact=date_column("d", np.maximum(latest, left["end"].to_numpy())),
+            clea_care_leaver_latest_contact=date_column("d", latest),
             clea_care_leaver_accommodation=pl.when(reached).then(home.str.slice(0, 1)),
             clea_care_leaver_accom_suitable=pl.when(reached & suits)
             .then(pl.lit("1"))
