@@ -175,17 +175,6 @@ def openlineage_events(edges: Iterable[Edge], event_time: str) -> list[dict[str,
     return [_event(relation, by_table[relation], event_time) for relation in sorted(by_table)]
 
 
-def write_openlineage(folder: Path, edges: Iterable[Edge], event_time: str) -> list[Path]:
-    """Write one OpenLineage JSON file per table that is made, named ``<zone>.<table>.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for event in openlineage_events(edges, event_time):
-        path = folder / f"{event['outputs'][0]['name']}.json"
-        path.write_text(json.dumps(event, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        written.append(path)
-    return written
-
-
 def _event(relation: tuple[str, str], edges: list[Edge], event_time: str) -> dict[str, Any]:
     inputs = sorted({edge.upstream.relation for edge in edges})
     fields: dict[str, Any] = {}

@@ -9,7 +9,8 @@ import duckdb
 
 from linked_cyp.keys import Keys, create_master_key
 from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
-from linked_cyp.settings import Settings
+from linked_cyp.organisation import FILE
+from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
 
 CHILDREN = 40
@@ -98,6 +99,7 @@ def make_warehouse(home: Path) -> tuple[Settings, Keys]:
     settings = settings_of(home)
     (home / "contracts" / "projects").mkdir(parents=True)
     (home / "dbt").mkdir()
+    shutil.copy(PROJECT_ROOT / "data_contracts" / FILE, home / "contracts" / FILE)
     create_master_key(settings.key_file)
     change(settings, SQL)
     declare(settings, "alpha")

@@ -2,6 +2,8 @@
 
 ``releases/<project>/<sequence>-<hash>.duckdb`` are immutable; ``current.duckdb`` is a symbolic
 link to one of them, swapped atomically, so a reader holds the file it opened whatever happens.
+Beside each file, a folder of its name holds the pages and metadata that go with it; ``current``
+follows the pointer.
 ``stepped_back.json`` lists releases that an operator rolled back from: publishing the same content
 again does not bring them back.
 """
@@ -24,6 +26,7 @@ from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.settings import Settings
 
 POINTER = "current.duckdb"
+PAGES = "current"
 STEPPED_BACK = "stepped_back.json"
 BUILDING = ".building-"
 _RELEASE = re.compile(r"(\d{4,})-[0-9a-f]{12}")
@@ -116,13 +119,20 @@ def stepped_back_from(settings: Settings, project: str) -> set[str]:
 
 
 def point_to(ref: ReleaseRef) -> None:
-    """Swap the pointer to a release, in one atomic step that survives a power cut."""
-    folder = ref.path.parent
-    fresh = folder / f"{BUILDING}pointer"
+    """Swap the pointer to a release, in one atomic step that survives a power cut.
+
+    The pages that go with it follow in a step of their own: they are read, not queried.
+    """
+    _swap(ref.path.with_name(POINTER), ref.path.name)
+    _swap(ref.path.with_name(PAGES), ref.path.stem)
+
+
+def _swap(link: Path, target: str) -> None:
+    fresh = link.with_name(f"{BUILDING}pointer")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(ref.path.name)
-    os.replace(fresh, folder / POINTER)
-    _sync(folder)
+    fresh.symlink_to(target)
+    os.replace(fresh, link)
+    _sync(link.parent)
 
 
 def commit(built: Path, ref: ReleaseRef) -> None:

@@ -19,6 +19,7 @@ from linked_cyp.opt_outs import load_policy
 from linked_cyp.release import build, files, record
 from linked_cyp.release.changes import change_table, small_differences
 from linked_cyp.release.check import check_release
+from linked_cyp.release.companions import setting_of, write_companions
 from linked_cyp.release.content import content_hash
 from linked_cyp.release.files import ReleaseRef
 from linked_cyp.release.gate import gate
@@ -61,6 +62,7 @@ def publish(
     declared = load_project(settings.contracts / "projects", project)
     _refuse_for(declared.refusals(now.date()))
     contracts = load_contracts(settings.contracts) if contracts is None else contracts
+    setting = setting_of(settings, contracts)
     if manifest is None:
         manifest = load_manifest(settings.dbt_project / "target" / "manifest.json")
     with files.locked(settings, project) as folder, files.building(folder) as place:
@@ -83,6 +85,8 @@ def publish(
                 values["model_fingerprint"] = model_fingerprint or record.model_fingerprint(con)
             same = _already_published(known, files.stepped_back_from(settings, project), values)
             if same:
+                if not same.path.with_suffix("").exists():  # killed before they were made
+                    write_companions(same, setting)
                 return same
             ref = _next(folder, project, known, values["content_hash"])
             pointed = next((r for r in known if r.is_current), None)
@@ -90,7 +94,7 @@ def publish(
             values["previous_release_id"] = pointed and pointed.release_id
             values["published_at"] = now
             with value_free("comparing with the release before"):
-                changed = change_table(con, tables, pointed and pointed.path)
+                changed = change_table(con, tables, pointed.path if pointed else None)
             with value_free("finishing the release's file"):
                 with transaction(con):
                     record.write(con, changed)
@@ -99,6 +103,7 @@ def publish(
                 con.execute(f"DETACH {build.FRESH}")
         check_release(place, tables, counts)
         files.commit(place, ref)
+        write_companions(ref, setting)
         files.point_to(ref)
     return replace(ref, small_differences=tuple(small_differences(changed)))
 

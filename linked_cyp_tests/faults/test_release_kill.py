@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from linked_cyp.release import content_hash_of, current, publish, releases
+from linked_cyp.release.companions import COMPANIONS
 from linked_cyp_tests.small_warehouse import change, make_warehouse, rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,7 @@ publish(settings, "alpha", keys=Keys.load(settings.key_file))
 STAGES = {
     "half the tables written": ("build", "ids_that_leaked"),
     "checked but without its name": ("files", "commit"),
+    "named but without its pages": ("publishing", "write_companions"),
     "named but not current": ("files", "point_to"),
 }
 
@@ -60,10 +62,15 @@ def test_a_killed_release_leaves_nothing_half_published(tmp_path: Path, stage: s
     assert rows(second.path, "SELECT count(*) FROM curated.child WHERE sex_code = 'U'") == [(1,)]
     assert sorted(p.name for p in second.path.parent.iterdir()) == [
         ".lock",
+        first.release_id,
         first.path.name,
+        second.release_id,
         second.path.name,
+        "current",
         "current.duckdb",
     ]
+    assert (second.path.parent / "current").resolve().name == second.release_id
+    assert {p.name for p in second.path.with_suffix("").iterdir()} == set(COMPANIONS)
 
 
 def kill_at(script: str) -> None:

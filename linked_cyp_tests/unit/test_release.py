@@ -146,7 +146,9 @@ def test_the_file_is_read_only_and_alone(made: tuple[Settings, Keys]) -> None:
     assert stat.S_IMODE(ref.path.stat().st_mode) == 0o440
     assert sorted(p.name for p in ref.path.parent.iterdir()) == [
         ".lock",
+        ref.release_id,
         f"{ref.release_id}.duckdb",
+        "current",
         "current.duckdb",
     ]
     assert (ref.path.parent / "current.duckdb").resolve() == ref.path.resolve()

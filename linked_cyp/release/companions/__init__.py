@@ -1,0 +1,83 @@
+"""What goes with a release: pages and metadata, made from the finished file and from nothing else.
+
+Because they are read off the release, they cannot say more than it holds, and they can be made
+again at any time. They stand in a folder beside it, named like it: ``releases/<project>/<id>/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from linked_cyp.contracts import Contract
+from linked_cyp.errors import value_free
+from linked_cyp.organisation import Organisation, load_organisation
+from linked_cyp.release.companions.hdruk import hdruk_metadata
+from linked_cyp.release.companions.lineage import lineage_events
+from linked_cyp.release.files import BUILDING, ReleaseRef
+from linked_cyp.release.project import Project, load_project, projects
+from linked_cyp.research.release import Release, open_release
+from linked_cyp.settings import Settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an installation declares, beside the release itself.
+
+    ``projects`` is the register: every project that is declared.
+    """
+
+    contracts: Mapping[str, Contract]
+    organisation: Organisation
+    projects: Mapping[str, Project]
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+# Each file that goes with a release, and what makes its text.
+COMPANIONS: Mapping[str, Callable[[Release, Setting], str]] = {
+    "metadata.hdruk.json": lambda release, setting: _json(
+        hdruk_metadata(release, setting.organisation)
+    ),
+    "lineage.openlineage.json": lambda release, _: _json(lineage_events(release)),
+}
+
+
+def setting_of(settings: Settings, contracts: Mapping[str, Contract]) -> Setting:
+    """What this installation declares.
+
+    Raises:
+        LinkedCypError: the organisation or a project is not declared as it has to be.
+    """
+    folder = settings.contracts / "projects"
+    return Setting(
+        contracts=contracts,
+        organisation=load_organisation(settings.contracts),
+        projects={name: load_project(folder, name) for name in projects(folder)},
+    )
+
+
+def write_companions(ref: ReleaseRef, setting: Setting) -> Path:
+    """Make every companion of a release, and put them beside it, all or none.
+
+    Returns:
+        the folder.
+    """
+    folder = ref.path.with_suffix("")
+    fresh = folder.with_name(f"{BUILDING}{folder.name}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o750)
+    with open_release(ref.path) as release:
+        for name, make in COMPANIONS.items():
+            with value_free(f"making {name} of release {ref.release_id}"):
+                (fresh / name).write_text(make(release, setting), encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.rename(fresh, folder)
+    return folder
