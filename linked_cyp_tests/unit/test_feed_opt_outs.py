@@ -154,7 +154,7 @@ def test_blank_lines_of_a_reply_are_nobody(tmp_path: Path) -> None:
     text = "9990000018,\n,\n\n9990000026,\n"
     folder = land(tmp_path / "landing", {"reply.csv": text}, feed=NATIONAL.feed, name=DAY)
     counts = take(con, NATIONAL, folder).tables["remaining"]
-    assert (counts.accepted, counts.quarantined) == (2, 0)
+    assert (counts.accepted, counts.quarantined) == (2, 1)  # one had a comma
 
 
 # --- lists that are not whole -------------------------------------------------------------------
