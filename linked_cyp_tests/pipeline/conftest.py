@@ -12,7 +12,11 @@ import pytest
 
 from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
-from linked_cyp_tests.pipeline import curated_identity_world, episode_world
+from linked_cyp_tests.pipeline import (
+    curated_identity_world,
+    curated_primary_care_world,
+    episode_world,
+)
 from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build, make_world
 
 
@@ -26,6 +30,7 @@ def world() -> World:
     """Every hand-worked case, and the public sample of episodes where it is at hand."""
     made = make_world()
     curated_identity_world.add_identity_cases(made)
+    curated_primary_care_world.add_primary_care_cases(made)
     episode_world.add_episode_cases(made)
     if episode_world.SAMPLE.exists():
         episode_world.add_sample(made)
