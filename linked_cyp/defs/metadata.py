@@ -47,7 +47,7 @@ def pseudonymised_lineage(table: Table) -> dg.TableColumnLineage:
     """Which raw columns each pseudonymised column is made from."""
     raw = dg.AssetKey(["raw", table.feed, table.name])
     own = {c.name: [c.name] for c in ROW_COLUMNS}
-    keyed = {"record_key": [n for names in table.person_key for n in names]}
+    keyed = {"record_key": list(dict.fromkeys(n for names in table.person_key for n in names))}
     made = {o.name: [o.source.name] for o in table.pseudonymised()}
     columns = own | (keyed if table.person_key else {}) | made
     return dg.TableColumnLineage(
