@@ -13,6 +13,7 @@ import pytest
 from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.pipeline import (
+    curated_hospital_world,
     curated_identity_world,
     curated_primary_care_world,
     episode_world,
@@ -30,6 +31,7 @@ def world() -> World:
     """Every hand-worked case, and the public sample of episodes where it is at hand."""
     made = make_world()
     curated_identity_world.add_identity_cases(made)
+    curated_hospital_world.add_hospital_cases(made)
     curated_primary_care_world.add_primary_care_cases(made)
     episode_world.add_episode_cases(made)
     if episode_world.SAMPLE.exists():

@@ -1,0 +1,141 @@
+"""Outpatient and emergency care, readmission and avoidable admissions on hand-worked cases.
+
+The cases and their working are in ``curated_hospital_world``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from linked_cyp_tests.pipeline.curated_world import Ask, day
+
+APPOINTMENTS = """SELECT appointment_date, attendance_status_code, is_attended, is_missed,
+                         cancelled_by
+                  FROM curated.outpatient_appointment
+                  WHERE person_id = $child ORDER BY appointment_number"""
+
+
+def test_appointments_that_count_and_whether_they_were_kept(ask: Ask) -> None:
+    assert ask(APPOINTMENTS, "Opal") == [
+        (day("2024-06-03"), "5", True, False, None),
+        (day("2024-06-05"), "6", True, False, None),
+        (day("2024-06-07"), "3", False, True, None),
+        (day("2024-06-10"), "2", False, False, "patient"),
+        (day("2024-06-14"), "7", False, False, None),
+        (day("2024-06-15"), "4", False, False, "provider"),
+    ]
+
+
+def test_first_appointment_and_how_it_was_held(ask: Ask) -> None:
+    sql = """SELECT is_first_appointment, is_face_to_face, appointment_age_years
+             FROM curated.outpatient_appointment
+             WHERE person_id = $child AND appointment_number <= 2 ORDER BY appointment_number"""
+    assert ask(sql, "Opal") == [(True, False, 9), (False, True, 9)]
+
+
+def test_outpatient_codes_come_from_the_submission_that_counts(ask: Ask) -> None:
+    diagnoses = """SELECT appointment_number, diagnosis_position, icd10_code, source_icd10_code
+                   FROM curated.outpatient_diagnosis WHERE person_id = $child"""
+    assert ask(diagnoses, "Opal") == [(1, 1, "J459", "J45.9")]
+    procedures = """SELECT appointment_number, procedure_position, opcs4_code
+                    FROM curated.outpatient_procedure WHERE person_id = $child"""
+    assert ask(procedures, "Opal") == [(1, 1, "X623")]
+
+
+def test_the_month_of_birth_shows_no_days(ask: Ask) -> None:
+    sql = """SELECT appointment_date, is_date_coarsened, referral_received_date
+             FROM curated.outpatient_appointment WHERE person_id = $child
+             ORDER BY appointment_number"""
+    june = day("2024-06-01")
+    assert ask(sql, "Ida") == [(june, True, june), (day("2024-07-20"), False, june)]
+    sql = """SELECT arrival_date, is_date_coarsened FROM curated.emergency_attendance
+             WHERE person_id = $child"""
+    assert ask(sql, "Ida") == [(june, True)]
+
+
+def test_attendances_and_what_followed(ask: Ask) -> None:
+    sql = """SELECT attendance.arrival_date, is_major_department, is_unplanned, is_over_four_hours,
+                    is_decision_to_admit, is_injury_related, is_safeguarding_concern_recorded,
+                    admission.admission_date
+             FROM curated.emergency_attendance AS attendance
+             LEFT JOIN curated.hospital_admission AS admission
+                 USING (person_id, admission_number)
+             WHERE attendance.person_id = $child ORDER BY attendance_number"""
+    assert ask(sql, "Edie") == [
+        (day("2024-06-10"), True, True, True, True, False, False, day("2024-06-11")),
+        (day("2024-06-20"), False, True, False, False, True, True, None),
+        (day("2024-06-22"), True, False, None, False, False, False, None),
+    ]
+
+
+def test_the_primary_diagnosis_leads_and_unapproved_codes_stay(ask: Ask) -> None:
+    sql = """SELECT first_diagnosis_snomed_code FROM curated.emergency_attendance
+             WHERE person_id = $child AND attendance_number = 1"""
+    assert ask(sql, "Edie") == [("195967001",)]
+    sql = """SELECT diagnosis_position, diagnosis_snomed_code, is_primary, is_approved_code
+             FROM curated.emergency_diagnosis
+             WHERE person_id = $child AND attendance_number = 1 ORDER BY diagnosis_position"""
+    assert ask(sql, "Edie") == [(1, "271807003", False, False), (2, "195967001", True, True)]
+
+
+READMITTED = """SELECT admission_number, excluded_because, is_readmitted, readmission_number,
+                       days_to_readmission
+                FROM curated.emergency_readmission
+                WHERE person_id = $child ORDER BY admission_number"""
+
+
+@pytest.mark.parametrize(
+    ("child", "rows"),
+    [
+        (
+            "Rae",
+            [(1, None, True, 2, 15), (2, None, False, None, None), (3, None, False, None, None)],
+        ),
+        (
+            "Roy",
+            [
+                (1, None, False, None, None),
+                (2, "day_or_regular", True, 3, 5),
+                (3, None, False, None, None),
+            ],
+        ),
+        ("Cass", [(1, "cancer", False, None, None), (2, "cancer", False, None, None)]),
+        ("Dot", [(1, "died", False, None, None)]),
+        ("Tia", [(1, None, False, None, None), (2, None, False, None, None)]),
+        ("Ida", [(1, None, True, 2, None), (2, None, False, None, None)]),
+    ],
+)
+def test_readmission_within_30_days_of_the_last_discharge(
+    ask: Ask, child: str, rows: list[tuple]
+) -> None:
+    assert ask(READMITTED, child) == rows
+
+
+def test_a_birth_that_came_back_is_known_as_one(ask: Ask) -> None:
+    sql = """SELECT admission_number, is_birth FROM curated.emergency_readmission
+             WHERE person_id = $child ORDER BY admission_number"""
+    assert ask(sql, "Ida") == [(1, True), (2, False)]
+
+
+def test_discharges_too_new_to_be_followed_say_so(ask: Ask) -> None:
+    sql = """SELECT bool_and(is_follow_up_complete) FROM curated.emergency_readmission
+             WHERE person_id = $child"""
+    assert ask(sql, "Rae") == [(True,)]
+    newest = """SELECT count(*) FILTER (is_follow_up_complete),
+                       count(*) FILTER (NOT is_follow_up_complete)
+                FROM curated.emergency_readmission
+                JOIN curated.hospital_admission USING (person_id, admission_number)
+                WHERE discharge_date > (
+                    SELECT last_day(max(period_month)) - 29 FROM staging.stg_delivery
+                    WHERE feed = 'sus_apc')"""
+    assert ask(newest)[0][0] == 0
+
+
+def test_avoidable_admission_and_the_year_before(ask: Ask) -> None:
+    sql = """SELECT admission_date, diagnosis_group, condition_kind, admission_age_years,
+                    is_zero_night_stay, is_through_emergency_department,
+                    emergency_admissions_year_before, emergency_attendances_year_before,
+                    outpatient_attendances_year_before, missed_appointments_year_before
+             FROM curated.avoidable_admission WHERE person_id = $child"""
+    assert ask(sql, "Ash") == [(day("2024-06-11"), "asthma", "chronic", 9, True, True, 1, 2, 1, 1)]
+    assert ask(sql, "Rae") == []
