@@ -94,11 +94,19 @@ def plant(
         "postcode": [c.postcode for c in children],
         "local id": [c.local_id for c in children],
     }
+    for reply in landing.glob("*/national_data_opt_out/*/*"):  # they have not opted out
+        with reply.open("a", encoding="utf-8") as file:
+            file.writelines(f"{c.nhs_number},\r\n" for c in children)
     for contract in contracts.values():
+        if contract.feed == "national_data_opt_out":
+            continue  # there is one reply for everybody
         period = PERIODS[contract.period_kind]
         folder = landing / supplier / contract.feed / period
         folder.mkdir(parents=True)
         year = contract.at(contract.collection_year(period))
+        if contract.feed in _LISTS:
+            (folder / "list.csv").write_text(_list(contract.feed, children), encoding="utf-8")
+            continue
         if contract.reader == "cin_xml":
             (folder / "cin.xml").write_text(_cin_message(children), encoding="utf-8")
             continue
@@ -109,6 +117,26 @@ def plant(
                 name = f"{table.physical_name} {children[0].surname}.csv"
                 (folder / name).write_text(_csv(year, table, children), encoding="utf-8")
     return needles
+
+
+# Lists of opt-outs that take nobody out: a dissent withdrawn, an objection to something else. One
+# bad row would refuse them.
+_LISTS = {
+    "type1_opt_out": (
+        "nhs_number,concept_code,recorded_date",
+        "{0.nhs_number},827261000000102,2024-10-15",
+    ),
+    "local_objection": (
+        "subject_ref,scheme,authority,scope,received_date,withdrawn_date",
+        "{0.nhs_number},nhs,,direct_care,2024-10-15,",
+    ),
+}
+
+
+def _list(feed: str, children: list[Planted]) -> str:
+    head, row = _LISTS[feed]
+    lines = [f"{row.format(c)},Spoke to {c.forename} {c.surname}" for c in children]
+    return "\n".join([f"{head},Case worker's remarks", *lines]) + "\n"
 
 
 def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:

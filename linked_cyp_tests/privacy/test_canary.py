@@ -33,8 +33,8 @@ def test_they_are_found_in_the_identifiable_store(story: Story) -> None:
 
 def test_they_are_found_nowhere_else(story: Story) -> None:
     looked = [path for path in story.home.iterdir() if path.name not in NOT_OURS]
-    assert {"stores", "releases", "reports", "dagster", "reference", LOG} == {
-        path.name for path in looked
+    assert {path.name for path in looked} == {
+        *("stores", "releases", "reports", "dagster", "reference", "opt_outs.toml", LOG),
     }
     everyone = {label: [*found, *story.leavers[label]] for label, found in story.needles.items()}
     assert scan(looked, everyone, root=story.home) == []
