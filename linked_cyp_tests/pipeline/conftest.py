@@ -15,6 +15,7 @@ from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.pipeline import (
     curated_hospital_world,
     curated_identity_world,
+    curated_mental_health_world,
     curated_primary_care_world,
     episode_world,
 )
@@ -33,6 +34,7 @@ def world() -> World:
     curated_identity_world.add_identity_cases(made)
     curated_hospital_world.add_hospital_cases(made)
     curated_primary_care_world.add_primary_care_cases(made)
+    curated_mental_health_world.add_mental_health_cases(made)
     episode_world.add_episode_cases(made)
     if episode_world.SAMPLE.exists():
         episode_world.add_sample(made)

@@ -255,7 +255,9 @@ def test_a_column_under_two_headers_gives_the_value_of_either(con, tmp_path):
     outcome = read(con, tmp_path, header + "A1, ,Ng,2010-01-02\nA2,Okoro,,2010-01-02\n")
     assert rows(con, "toy__pupil", "surname") == [("Ng",), ("Okoro",)]
     assert outcome.status == "accepted"
-    held = con.execute("SELECT undeclared_columns FROM identifiable.ledger.delivery_file").fetchone()
+    held = con.execute(
+        "SELECT undeclared_columns FROM identifiable.ledger.delivery_file"
+    ).fetchone()
     assert held == ([],)
 
 
