@@ -35,7 +35,7 @@ def test_each_authority_delivers_its_year(received: Received) -> None:
 
 def test_only_reception_and_year_six_are_measured_once(received: Received) -> None:
     table = received.rows("raw", "ncmp__enhanced")
-    years = table["age_months"] / 12
+    years = (table["measurement_date"] - table["birth_date"]).dt.total_days() / 365.25
     assert years.filter(table["school_year_group"] == "R").is_between(4, 6).mean() > 0.98
     assert years.filter(table["school_year_group"] == "6").is_between(10, 12).mean() > 0.98
     assert set(table["school_year_group"]) == {"R", "6"}
@@ -71,6 +71,13 @@ def test_a_measurement_of_both_files_is_of_one_source_person(received: Received)
     assert both.height > 10
     assert (both["record_key"] == both["record_key_right"]).all()
     assert keys[1]["record_key"].null_count() == 0  # without a number: by reference
+
+
+def test_the_age_that_would_give_the_date_of_birth_away_is_not_taken(received: Received) -> None:
+    assert "AgeInMonths" in feed_contract("ncmp").tables["enhanced"].not_taken
+    kept = received.rows("pseudonymised", "ncmp__enhanced")
+    assert not [c for c in kept.columns if "age" in c.split("_")]
+    assert kept["birth_month"].dt.day().unique().to_list() == [1]
 
 
 def test_it_links_by_number_name_birth_and_home() -> None:

@@ -91,7 +91,6 @@ def _enhanced(world: World, measured: pl.DataFrame) -> pl.DataFrame:
     return measured.select(
         pl.col("system").cast(pl.String).alias("NCMPSystemId"),
         *_identity(measured),
-        ((pl.col("day") - pl.col("birth")) / 30.4375).round(2).alias("AgeInMonths"),
         pl.col("year").alias("SchoolYear"),
         pl.col("sex").alias("Sex"),
         ethnic_category(world).alias("NHSEthnicCode"),
