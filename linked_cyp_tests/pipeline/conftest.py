@@ -14,6 +14,7 @@ from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.pipeline import (
     curated_birth_world,
+    curated_education_world,
     curated_hospital_world,
     curated_identity_world,
     curated_mental_health_world,
@@ -35,6 +36,7 @@ def world() -> World:
     curated_identity_world.add_identity_cases(made)
     curated_hospital_world.add_hospital_cases(made)
     curated_birth_world.add_birth_cases(made)
+    curated_education_world.add_education_cases(made)
     curated_primary_care_world.add_primary_care_cases(made)
     curated_mental_health_world.add_mental_health_cases(made)
     episode_world.add_episode_cases(made)
