@@ -14,6 +14,7 @@ from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.pipeline import (
     curated_birth_world,
+    curated_care_world,
     curated_education_world,
     curated_hospital_world,
     curated_identity_world,
@@ -33,6 +34,7 @@ def contracts() -> dict[str, Contract]:
 def world() -> World:
     """Every hand-worked case, and the public sample of episodes where it is at hand."""
     made = make_world()
+    curated_care_world.add_care_cases(made)
     curated_identity_world.add_identity_cases(made)
     curated_hospital_world.add_hospital_cases(made)
     curated_birth_world.add_birth_cases(made)
