@@ -97,41 +97,28 @@ def _key_stages(world: World) -> None:
     _result(world, download, "ks1", "optional", "2023/2024", reading_outcome_code="EXS")
     _result(world, download, "mtc", "key stages", "2024/2025", check_mark=25)
     _result(world, download, "mtc", "optional", "2024/2025", not_taken_reason_code="A")
-    tested = dict(reading_test_outcome_code="AS", maths_test_outcome_code="AS")
-    for child, row in (
-        # 100 and 110 are just enough
-        (
-            "just",
-            tested
-            | dict(reading_scaled_score=100, maths_scaled_score=110, writing_assessment_code="GDS"),
-        ),
-        (
-            "higher",
-            tested
-            | dict(reading_scaled_score=110, maths_scaled_score=110, writing_assessment_code="GDS"),
-        ),
+    for child, reading, maths, writing in (
+        # outcome and score in reading and in maths; 100 and 110 are just enough
+        ("just", ("AS", 100), ("AS", 110), "GDS"),
+        ("higher", ("AS", 110), ("AS", 110), "GDS"),
         # below the standard of the test: no score, and not reached
-        (
-            "below",
-            dict(
-                reading_test_outcome_code="B",
-                maths_test_outcome_code="NS",
-                maths_scaled_score=99,
-                writing_assessment_code="EXS",
-            ),
-        ),
+        ("below", ("B", None), ("NS", 99), "EXS"),
         # who left may have reached it elsewhere
-        (
-            "left",
-            dict(
-                reading_test_outcome_code="L",
-                maths_test_outcome_code="AS",
-                maths_scaled_score=104,
-                writing_assessment_code="EXS",
-            ),
-        ),
+        ("left", ("L", None), ("AS", 104), "EXS"),
     ):
-        _result(world, download, "ks2", child, "2022/2023", is_end_of_key_stage=True, **row)
+        _result(
+            world,
+            download,
+            "ks2",
+            child,
+            "2022/2023",
+            is_end_of_key_stage=True,
+            reading_test_outcome_code=reading[0],
+            reading_scaled_score=reading[1],
+            maths_test_outcome_code=maths[0],
+            maths_scaled_score=maths[1],
+            writing_assessment_code=writing,
+        )
     # not at the end of the key stage at this school: the other row counts
     _result(
         world,
@@ -169,17 +156,15 @@ def _provision(world: World) -> None:
             (2025, "spring", 2025, "2025-01-16"),
         )
     ]
-    # none, support for two censuses, away for one, support again, then a plan: one run of support
-    # of three censuses and one of the plan
     stories = {
-        "support then plan": "NKK KE".replace(" ", ""),
-        # from a statement to a plan is the same level
+        # none, support, away for one census, support again, then a plan: one run of support
+        "support then plan": "NK-KE",
+        # every year a plan, and a subsidiary registration with none
         "always": "EEEEE",
         # better, and worse again: two runs
         "twice": "KNKKK",
         "never": "NNNNN",
     }
-    stories["support then plan"] = "NK-KE"
     for number, (period, year, reference) in enumerate(terms):
         census = world.deliver("school_census", AUTHORITY, period, year)
         world.add(
@@ -334,7 +319,9 @@ def _registers(world: World) -> None:
     march = world.deliver("attendance_daily", AUTHORITY, "2025-03", 2025)
     sessions = "attendance_daily__sessions"
 
-    def mark(delivery: str, child: str, date: str, half: str, code: str | None, school: int = 95):
+    def mark(
+        delivery: str, child: str, date: str, half: str, code: str | None, school: int = 95
+    ) -> None:
         world.add(
             sessions,
             delivery,

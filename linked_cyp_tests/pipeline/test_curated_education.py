@@ -1,4 +1,7 @@
-"""Attainment, special needs and daily attendance on hand-worked cases (see ``curated_education_world``)."""
+"""Attainment, special needs and daily attendance on hand-worked cases.
+
+The cases and their working are in ``curated_education_world``.
+"""
 
 from __future__ import annotations
 
