@@ -8,6 +8,8 @@
     ('school_census', 'pupil_on_roll'),
     ('school_census', 'pupil_no_longer_on_roll'),
     ('pds_demographics', 'person'),
+    ('mhsds', 'patient'),
+    ('csds', 'patient'),
     ('sus_apc', 'spell'),
 ] %}
 select 1
