@@ -352,8 +352,8 @@ def _rows(
         " AND schema_name = 'raw' AND table_name = ?",
         [table],
     ).fetchall()[0][0]
-    kinds = {c: pl.Date if c.endswith("_date") else pl.String for c in columns}
-    schema = {"delivery_id": pl.String, **kinds}
+    kinds = {c: pl.Date() if c.endswith("_date") else pl.String() for c in columns}
+    schema = pl.Schema({"delivery_id": pl.String(), **kinds})
     frame = pl.DataFrame(schema=schema)
     if there and dates:
         frame = con.execute(

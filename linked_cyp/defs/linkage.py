@@ -8,6 +8,7 @@ import dagster as dg
 from linked_cyp import provenance
 from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.defs import checks, metadata
+from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER
 from linked_cyp.defs.feeds import raw_key, refuse_failed
 from linked_cyp.errors import value_free
@@ -261,14 +262,7 @@ def bridge() -> dg.AssetsDefinition:
             refuse_failed(provenance.failed(connection, "linkage"))
             # From here on nothing is released until this bridge was checked and reported on.
             report_rules.owe(connection, run_id=context.run.run_id)
-            # Curated tables made with the bridge of before may hold who has opted out since.
-            provenance.record_checks(
-                connection,
-                "warehouse",
-                {("dbt",): [CheckOutcome("dbt__built_after_linkage", False, "error")]},
-                run_id=context.run.run_id,
-                only=["dbt__built_after_linkage"],
-            )
+            owe_curated(connection, run_id=context.run.run_id)
             relation = "warehouse.linkage.bridge"
             checks.owed(connection, BRIDGE, relation, RULES["bridge"](), context)
             counts = publish_bridge(connection)
@@ -281,6 +275,15 @@ def bridge() -> dg.AssetsDefinition:
             yield from checks.checked(connection, BRIDGE, relation, RULES["bridge"](), context)
 
     return published
+
+
+def owe_curated(connection: Any, *, run_id: str) -> None:
+    """No release until the curated tables are made again: with the bridge of before they may hold
+    who has opted out since. A whole dbt build settles it."""
+    outcome = CheckOutcome("dbt__built_after_linkage", False, "error")
+    provenance.record_checks(
+        connection, "warehouse", {DBT: [outcome]}, run_id=run_id, only=[outcome.name]
+    )
 
 
 def _owed(connection: Any, key: Sequence[str], context: dg.AssetExecutionContext) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER, LEDGER_RULES
+from linked_cyp.defs.linkage import owe_curated
 from linked_cyp.expectations import CheckOutcome, run_rules
 from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
 from linked_cyp.provenance import record_checks
@@ -58,6 +59,17 @@ def test_a_part_of_the_dbt_project_stops_a_release_until_the_whole_is_built(
         outcome = CheckOutcome("dbt__whole_project", whole, "error")
         record_checks(con, "warehouse", {DBT: [outcome]}, run_id="r")
         assert gate(con) == reasons
+
+
+def test_tables_made_before_the_links_stop_a_release(con: duckdb.DuckDBPyConnection) -> None:
+    """They may hold somebody who has opted out since."""
+    built = CheckOutcome("dbt__whole_project", True, "error")
+    record_checks(con, "warehouse", {DBT: [built]}, run_id="r")
+    assert gate(con) == []
+    owe_curated(con, run_id="r")
+    assert gate(con) == ["check failed: dbt: dbt__built_after_linkage"]
+    record_checks(con, "warehouse", {DBT: [built]}, run_id="r")  # as a dbt build does
+    assert gate(con) == []
 
 
 def test_links_are_released_only_with_the_deliveries_they_were_made_from(
