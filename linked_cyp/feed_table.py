@@ -25,8 +25,8 @@ LINKS_BY = {
     "birth_year": "birth month",
     "postcode": "postcode",
 }
-HEADER = """<!-- Generated from data_contracts by `python -m linked_cyp.feed_table`: change the contract,
-not this file. -->
+HEADER = """<!-- Generated from data_contracts by `python -m linked_cyp.feed_table`: change the
+contract, not this file. -->
 
 # Feeds
 
