@@ -49,3 +49,12 @@ case
     when {{ centile }} is not null then 'severely obese'
 end
 {%- endmacro %}
+
+{#- A height (cm) or weight (kg) that a child or young person can have; others are slips. -#}
+{% macro is_height(cm) -%}
+({{ cm }} between 30 and 250)
+{%- endmacro %}
+
+{% macro is_weight(kg) -%}
+({{ kg }} between 0.4 and 250)
+{%- endmacro %}

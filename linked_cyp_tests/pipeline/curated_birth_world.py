@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from linked_cyp_tests.pipeline.curated_world import World, day
@@ -184,7 +185,6 @@ def _measured(world: World) -> None:
         measurement_date=day("2025-03-10"),
         height_cm=146.2,
         weight_kg=40.1,
-        age_months=132.0,
         school_year_group="6",
         supplier_bmi_z_score=0.5,
         supplier_bmi_centile=0.6915,
@@ -200,7 +200,63 @@ def _measured(world: World) -> None:
             measurement_date=day(when),
             height_cm=146.2,
             weight_kg=weight,
-            age_months=132.0,
             supplier_bmi_z_score=9.9,
             **born,
         )
+    # Finn, in practice: two weights of one day of which one is a slip of units, and a height.
+    practice = "icb.2025-03-31.gp_olids.accepted"
+    world.add(
+        "gp_olids__patient",
+        practice,
+        "Finn",
+        sex_code="male",
+        birth_year=2014,
+        birth_month_number=3,
+        is_spine_sensitive=False,
+        is_confidential=False,
+        is_dummy_patient=False,
+        practice_code="A1",
+    )
+    for code, value, unit in (
+        ("50373000", 1.4, "m"),
+        ("27113001", 35.0, "kg"),
+        ("27113001", 350.0, "kg"),
+    ):
+        world.add(
+            "gp_olids__observation",
+            practice,
+            "Finn",
+            effective_date=day("2024-06-03"),
+            snomed_code=code,
+            result_value=value,
+            result_unit_code=unit,
+            practice_code="A1",
+        )
+    # Gwen, in the community: length and weight of the month of birth, which show the month only.
+    community = world.deliver("csds", "other_icb", "2025-03", 2025)
+    world.add("csds__active_submission", community, submission_id=90)
+    sent = {"submission_id": 90, "provider_code": "R9M", "effective_from_at": datetime(2025, 4, 21)}
+    world.add(
+        "csds__patient", community, "Gwen", **sent, sex_code="F", birth_month=day("2024-12-01")
+    )
+    world.add("csds__referral", community, "Gwen", **sent, service_request_id=1)
+    world.add(
+        "csds__care_contact",
+        community,
+        "Gwen",
+        **sent,
+        service_request_id=1,
+        care_contact_id=2,
+        contact_date=day("2024-12-20"),
+        attendance_code="5",
+    )
+    world.add("csds__care_activity", community, **sent, care_contact_id=2, care_activity_id=3)
+    world.add(
+        "csds__observation",
+        community,
+        "Gwen",
+        **sent,
+        care_activity_id=3,
+        length_centimetres=51.0,
+        weight_kilograms=3.6,
+    )

@@ -72,7 +72,7 @@ def test_child_deaths_by_register_panel_or_spine(ask: Ask) -> None:
 
 GROWTH = """SELECT measurement_number, measurement_date, source, height_cm, weight_kg, is_exchanged,
                    bmi, bmi_z_score, bmi_centile, score_basis, bmi_category_population,
-                   bmi_category_clinical, age_basis
+                   bmi_category_clinical
             FROM curated.growth WHERE person_id = $child ORDER BY 1"""
 
 
@@ -81,16 +81,25 @@ def test_a_measurement_counts_once_and_exchanged_values_are_put_right(ask: Ask) 
     assert ask(GROWTH, "Dora") == [
         (
             *(1, day("2018-11-16"), "ncmp_upload", 105.0, 17.5, True),
-            *(15.87, None, None, None, None, None, "month of birth"),
+            *(15.87, None, None, None, None, None),
         ),
         (
             *(2, day("2025-03-10"), "ncmp", 146.2, 40.1, False),
-            *(18.76, 0.5, 0.6915, "supplier", "healthy weight", "healthy weight", "supplier"),
+            *(18.76, 0.5, 0.6915, "supplier", "healthy weight", "healthy weight"),
         ),
     ]
     age = "SELECT age_months FROM curated.growth WHERE person_id = $child ORDER BY 1"
     # from the middle of March 2014 to 16 November 2018 are 4 years and 8 months
     assert ask(age, "Dora")[0][0] == pytest.approx(56, abs=0.1)
+
+
+def test_practices_and_community_services_measure_children_too(ask: Ask) -> None:
+    sql = """SELECT source, measurement_date, age_months, height_cm, weight_kg, bmi
+             FROM curated.growth WHERE person_id = $child"""
+    (finn,), (gwen,) = ask(sql, "Finn"), ask(sql, "Gwen")
+    # 35 kg at 1.4 m; the weight of 350 kg is a slip
+    assert (*finn[:2], *finn[3:]) == ("gp_olids", day("2024-06-03"), 140.0, 35.0, 17.86)
+    assert gwen == ("csds", day("2024-12-01"), 0.0, 51.0, 3.6, 13.84)
 
 
 def test_an_impossible_weight_has_no_index_and_nobody_is_measured_before_birth(ask: Ask) -> None:
@@ -122,12 +131,14 @@ def scored(built: Path, tmp_path_factory: pytest.TempPathFactory) -> duckdb.Duck
     )
     con.execute(
         """CREATE TABLE warehouse.staging.int_growth_measurement AS
-           SELECT person_id, 'ncmp' AS source, DATE '2025-03-01' + n::INTEGER AS measurement_date,
-                  age::DOUBLE AS age_months, '6' AS school_year_group, 100.0 AS height_cm,
-                  bmi::DOUBLE AS weight_kg, false AS is_exchanged,
-                  1.5 AS supplier_bmi_z_score, 0.9 AS supplier_bmi_centile
-           FROM (VALUES (1, 1, 132.0, 18.0), (1, 2, 126.0, 20.0), (1, 3, 140.0, 20.0),
-                        (2, 4, 121.5, 19.2)) AS m(person_id, n, age, bmi)"""
+           SELECT person_id, source, measured AS measurement_date, '6' AS school_year_group,
+                  100.0 AS height_cm, bmi::DOUBLE AS weight_kg, false AS is_exchanged,
+                  supplier::DOUBLE AS supplier_bmi_z_score
+           FROM (VALUES (1, 'gp_olids', DATE '2024-09-20', 20.0, NULL),
+                        (1, 'ncmp', DATE '2024-10-20', 20.0, 1.5),
+                        (1, 'gp_olids', DATE '2026-10-20', 20.0, NULL),
+                        (2, 'gp_olids', DATE '2024-09-20', 19.2, NULL))
+                AS m(person_id, source, measured, bmi, supplier)"""
     )
     con.execute(f"CREATE TABLE scored AS {model['compiled_code']}")
     return con
@@ -139,16 +150,19 @@ def z_score(value: float, l: float, m: float, s: float) -> float:  # noqa: E741
 
 def test_scores_follow_the_lms_method(scored: duckdb.DuckDBPyConnection) -> None:
     rows = scored.execute(
-        """SELECT bmi_z_score, bmi_centile, score_basis FROM scored
+        """SELECT lms_bmi_z_score, bmi_z_score, bmi_centile, score_basis FROM scored
            ORDER BY person_id, measurement_number"""
     ).fetchall()
-    expected = [
-        0.0,  # the median itself
-        z_score(20, -1.5, 17, 0.11),  # half way between the tabulated ages
-        1.5,  # beyond the table: the supplier's
-        z_score(19.2, 0, 16, 0.10),  # without skewness: the logarithm
-    ]
-    for (score, centile, basis), z in zip(rows, expected, strict=True):
-        assert score == pytest.approx(z, abs=0.0006)
-        assert centile == pytest.approx(0.5 * (1 + erf(z / sqrt(2))), abs=0.0001)
-        assert basis == ("supplier" if z == 1.5 else "UK90 table")
+    days = (day("2024-09-20") - day("2014-03-16")).days
+    share = (days / 30.4375 - 120) / 12  # of the way from one tabulated age to the next
+    girl = z_score(20, -2 + share, 16 + 2 * share, 0.10 + 0.02 * share)
+    boy = z_score(19.2, 0, 16, 0.10)  # without skewness: the logarithm
+    assert rows[0][0] == pytest.approx(girl, abs=0.0006)
+    assert rows[3][0] == pytest.approx(boy, abs=0.0006)
+    assert rows[1][1:2] == (1.5,)  # the supplier knew the date of birth
+    assert rows[1][0] == pytest.approx(girl, abs=0.2)
+    assert rows[2] == (None, None, None, None)  # beyond the ages of the table
+    assert [r[3] for r in rows] == ["reference table", "supplier", None, "reference table"]
+    for _, score, centile, _ in rows:
+        if score is not None:
+            assert centile == pytest.approx(0.5 * (1 + erf(score / sqrt(2))), abs=0.0002)

@@ -36,7 +36,7 @@ with counted as (
     union all
     select
         'growth',
-        (select count(*) from {{ ref('growth') }}),
+        (select count(*) from {{ ref('growth') }} where source in ('ncmp', 'ncmp_upload')),
         (
             select count(distinct (staged.person_id, staged.measurement_date))
             from (
