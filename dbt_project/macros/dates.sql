@@ -29,3 +29,8 @@ case when {{ date }} >= date '1930-01-01' then {{ date }} end
 {% macro not_before_birth(date, birth_month, days) -%}
 ({{ birth_month }} is null or {{ date }} >= {{ birth_month }} - interval {{ days }} day)
 {%- endmacro %}
+
+{#- The month of a date, or else that of the delivery. -#}
+{% macro month_or_delivered(date) -%}
+coalesce(date_trunc('month', {{ date }}), delivery_month)
+{%- endmacro %}

@@ -240,6 +240,17 @@ def _readmitted(world: World) -> None:
     # for with the date of return and the length of stay they would give her birthday.
     _admit(world, "Ida", 7060, "82", "2024-06-09", "2024-06-11")
     _admit(world, "Ida", 7061, "21", "2024-07-05", "2024-07-06")
+    # Both stays had critical care; that of the birth shows its month.
+    for key, start, end in ((7060, "2024-06-09", "2024-06-10"), (7061, "2024-07-05", "2024-07-06")):
+        world.add(
+            "sus_apc__critical_care",
+            _delivered(world, "sus_apc", "2024-07"),
+            spell_id=key,
+            critical_care_number=1,
+            critical_care_start_date=day(start),
+            critical_care_end_date=day(end),
+            basic_respiratory_days=1,
+        )
 
 
 def _avoidable(world: World) -> None:

@@ -35,6 +35,65 @@ def add_identity_cases(world: World) -> None:
         lsoa21_code="E01033769",
         lsoa11_code="E01000010",
     )
+    # Ilse: the spine has the death a month later than the register.
+    death = "icb.2025-03.deaths_registration.accepted"
+    known = {"sex_code": "1", "birth_month": day("2012-01-01")}
+    world.add("pds_demographics__person", pds, "Ilse", death_month=day("2025-02-01"), **known)
+    dead = {"row_id": 71, "is_latest": True, "death_month": day("2025-01-01"), **known}
+    world.add("deaths_registration__death", death, "Ilse", **dead)
+    # Ines: gender identity is male, sex is not known.
+    world.add(
+        "mhsds__patient",
+        "icb.2025-04.mhsds.accepted",
+        "Ines",
+        submission_id=4,
+        provider_code="R9M",
+        sex_code="X",
+        gender_identity_code="1",
+        birth_month=day("2012-01-01"),
+    )
+    _homes(world)
+
+
+def _homes(world: World) -> None:
+    practice = "icb.2025-03-31.gp_olids.accepted"
+    for number, place in enumerate((("E01000010", "E01033769"), ("E01000001", "E01000001"))):
+        old, new = place
+        world.add(
+            "gp_olids__place",
+            practice,
+            place_id=70 + number,
+            is_latest=True,
+            lsoa11_code=old,
+            lsoa21_code=new,
+        )
+    # Iona: home 501 twice on end, so one stay; the second registration of it lasts into the stay in
+    # home 502, which began in May 2018 and ends the first. Ivor moved to 501 in that month: they
+    # are together in Iona's first stay, not in the second. Isla's home was matched by mistake.
+    address_number = iter(range(600, 700))
+    for child, start, end, home, place, deleted in (
+        ("Iona", "2016-02-10", "2018-04-20", 501, 70, False),
+        ("Iona", "2017-01-03", "2019-03-01", 501, 70, False),
+        ("Iona", "2018-05-20", None, 502, 71, False),
+        ("Ivor", "2018-05-25", None, 501, 70, False),
+        ("Isla", "2018-01-01", None, 502, 71, True),
+    ):
+        number = next(address_number)
+        world.add(
+            "gp_olids__patient_address",
+            practice,
+            child,
+            address_id=number,
+            place_id=place,
+            address_start_date=day(start),
+            address_end_date=day(end) if end else None,
+        )
+        world.add(
+            "gp_olids__patient_uprn", practice, address_id=number, home_id=home, is_deleted=deleted
+        )
+    for child in ("Iona", "Isla", "Ivor"):
+        born = {"birth_year": 2015, "birth_month_number": 6}
+        world.add("gp_olids__patient", practice, child, sex_code="female", **born)
 
 
 def school_rows() -> list[dict[str, object]]:

@@ -51,7 +51,7 @@ def add_primary_care_cases(world: World) -> None:
     # Pia, born June 2015. Registered at A1 on 20 June 2015 (shown as the month), twice in the data,
     # once with an end: the open one counts, until A2 takes over on 5 March 2018. A holiday practice
     # stands beside it.
-    for child in ("Pia", "Quin", "Rex", "Sol", "Tam", "Ulf"):
+    for child in ("Pia", "Quill", "Rex", "Sol", "Tam", "Ulf"):
         sex_and_birth = {"sex_code": "2", "birth_month": day("2015-06-01")}
         world.add("pds_demographics__person", pds, child, **sex_and_birth)
     patient("Pia")
@@ -93,9 +93,9 @@ def add_primary_care_cases(world: World) -> None:
         )
     prescribed("Pia", "2018-02-10", "A1", "03020000", duration_days=28)
     prescribed("Pia", "2018-03-10", "A1", None, quantity_value=3.0)
-    # Quin is sensitive on the spine, Tam a test patient, Ulf deleted. Rex dissented again after a
+    # Quill is sensitive on the spine, Tam a test patient, Ulf deleted. Rex dissented again after a
     # withdrawal; Sol withdrew.
-    patient("Quin", is_spine_sensitive=True)
+    patient("Quill", is_spine_sensitive=True)
     patient("Tam", is_dummy_patient=True)
     patient("Ulf", is_deleted=True)
     patient("Rex")
@@ -105,7 +105,7 @@ def add_primary_care_cases(world: World) -> None:
     observed("Rex", "2022-01-01", DISSENT, practice_code="A2")
     observed("Sol", "2020-01-01", DISSENT)
     observed("Sol", "2020-01-02", WITHDRAWAL)
-    for child in ("Quin", "Rex", "Sol", "Tam", "Ulf"):
+    for child in ("Quill", "Rex", "Sol", "Tam", "Ulf"):
         observed(child, "2020-05-05", ASTHMA)
         registered(child, "A1", "2016-01-01", None, "Regular/GMS")
         prescribed(child, "2020-05-05", "A1", "03010101")

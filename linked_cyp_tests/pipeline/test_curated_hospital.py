@@ -117,6 +117,18 @@ def test_a_birth_that_came_back_is_known_as_one(ask: Ask) -> None:
     assert ask(sql, "Ida") == [(1, True), (2, False)]
 
 
+def test_critical_care_is_as_coarse_as_its_admission(ask: Ask) -> None:
+    sql = """SELECT admission_number, critical_care_start_date, critical_care_end_date,
+                    basic_respiratory_days
+             FROM curated.hospital_critical_care WHERE person_id = $child
+             ORDER BY admission_number"""
+    june = day("2024-06-01")
+    assert ask(sql, "Ida") == [
+        (1, june, june, 1),
+        (2, day("2024-07-05"), day("2024-07-06"), 1),
+    ]
+
+
 def test_discharges_too_new_to_be_followed_say_so(ask: Ask) -> None:
     sql = """SELECT bool_and(is_follow_up_complete) FROM curated.emergency_readmission
              WHERE person_id = $child"""

@@ -44,3 +44,38 @@ def test_schools_are_known_by_phase_and_kind_only(ask: Ask) -> None:
                   JOIN curated.school USING (local_authority, school_id)
                   WHERE person_id = $child"""
     assert ask(enrolled, "Dee") == [("Primary",)]
+
+
+def test_the_register_of_deaths_knows_best(ask: Ask) -> None:
+    sql = "SELECT death_month FROM curated.child WHERE person_id = $child"
+    assert ask(sql, "Ilse") == [(day("2025-01-01"),)]
+
+
+def test_gender_identity_is_not_sex(ask: Ask) -> None:
+    assert ask("SELECT sex FROM curated.child WHERE person_id = $child", "Ines") == [("U",)]
+    sql = "SELECT sex, source_sex_code FROM curated.child_characteristic WHERE person_id = $child"
+    assert ask(sql, "Ines") == [(None, "X")]
+
+
+def test_stays_in_a_home_do_not_overlap_and_say_with_how_many_children(ask: Ask) -> None:
+    sql = """SELECT stay_number, from_month, to_month, other_child_count, imd_2019_decile,
+                    imd_2025_decile
+             FROM curated.household WHERE person_id = $child ORDER BY stay_number"""
+    assert ask(sql, "Iona") == [
+        (1, day("2016-02-01"), day("2018-05-01"), 1, 3, 4),
+        (2, day("2018-05-01"), None, 0, 9, 8),
+    ]
+    assert ask(sql, "Ivor") == [(1, day("2018-05-01"), None, 1, 3, 4)]
+    assert ask(sql, "Isla") == []
+    shared = """SELECT count(DISTINCT person_id) FROM curated.household
+                GROUP BY household_id HAVING bool_or(person_id = $child) ORDER BY 1"""
+    assert ask(shared, "Iona") == [(1,), (2,)]
+
+
+def test_general_practice_gives_sex_and_birth_month(ask: Ask) -> None:
+    sql = "SELECT sex, birth_month FROM curated.child WHERE person_id = $child"
+    assert ask(sql, "Ivor") == [("F", day("2015-06-01"))]
+    stays = (
+        "SELECT feed, la_code, lsoa21_code FROM curated.address_history WHERE person_id = $child"
+    )
+    assert ask(stays, "Isla") == [("gp_olids", None, "E01000001")]

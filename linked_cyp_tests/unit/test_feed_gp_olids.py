@@ -1,4 +1,4 @@
-"""General practice records: what is read, what stays out of the warehouse, the traps of the feed."""
+"""General practice records: what is read, what stays out of the warehouse, its traps."""
 
 from __future__ import annotations
 

@@ -13,6 +13,13 @@ seen as (
         {{ weakest_tier('link_tier') }} as link_tier
     from observation
     group by person_id
+),
+
+registered_death as (
+    select person_id, min(death_month) as death_month
+    from observation
+    where feed = 'deaths_registration'
+    group by person_id
 )
 
 select
@@ -22,7 +29,8 @@ select
     ethnicity.ethnicity_code,
     coalesce(harmonised.ons2011_group, 'Unknown') as ethnicity_group,
     ethnicity.feed as ethnicity_source,
-    death.death_month,
+    -- the register knows best
+    coalesce(registered_death.death_month, death.death_month) as death_month,
     seen.first_seen_month,
     seen.last_seen_month,
     cast(seen.source_count as integer) as source_count,
@@ -35,6 +43,7 @@ left join {{ best_known('observation', 'ethnicity_code') }} as ethnicity
     using (person_id)
 left join {{ best_known('observation', 'death_month') }} as death
     using (person_id)
+left join registered_death using (person_id)
 left join {{ ref('ethnicity') }} as harmonised
     on harmonised.scheme = 'dfe_main'
     and harmonised.source_code = ethnicity.ethnicity_code

@@ -11,6 +11,8 @@
     ('mhsds', 'patient'),
     ('csds', 'patient'),
     ('sus_apc', 'spell'),
+    ('sus_op', 'appointment'),
+    ('sus_ecds', 'attendance'),
 ] %}
 select 1
 from {{ accepted(feed, table) }} as accepted_row
