@@ -131,27 +131,27 @@ def _community(world: World) -> None:
         row = _row(submission, care_contact_id=number, care_activity_id=number * 10 + int(code) % 9)
         world.add("csds__care_activity", delivery, **row, activity_type_code=code)
 
-    # Quin was born in December 2024. The new birth visit and the contact in the month of birth show
-    # the month only; the antenatal contact is before birth; one of 2023 cannot be Quin's.
+    # Quita was born in December 2024. The new birth visit and the contact in the month of birth show
+    # the month only; the antenatal contact is before birth; one of 2023 cannot be Quita's.
     world.add(
-        "csds__patient", second, "Quin", **_row(4, sex_code="M", birth_month=day("2024-12-01"))
+        "csds__patient", second, "Quita", **_row(4, sex_code="M", birth_month=day("2024-12-01"))
     )
-    world.add("csds__referral", first, "Quin", **_row(1, service_request_id=801))
+    world.add("csds__referral", first, "Quita", **_row(1, service_request_id=801))
     for submission, code in ((1, "16"), (2, "17")):
         world.add(
             "csds__service_referred_to",
             first,
             **_row(submission, service_request_id=801, service_team_type_code=code),
         )
-    contact("Quin", first, 1, 1, contact_date=day("2024-10-15"), attendance_code="5")
+    contact("Quita", first, 1, 1, contact_date=day("2024-10-15"), attendance_code="5")
     review(first, 1, 1, "08")
-    contact("Quin", first, 1, 2, contact_date=day("2024-12-29"), attendance_code="5")
-    contact("Quin", first, 1, 3, contact_date=day("2025-01-08"), attendance_code="5")
+    contact("Quita", first, 1, 2, contact_date=day("2024-12-29"), attendance_code="5")
+    contact("Quita", first, 1, 3, contact_date=day("2025-01-08"), attendance_code="5")
     review(first, 1, 3, "09")
     review(first, 1, 3, "13")
     # no person identifier: the patient of the referral
     contact(None, first, 2, 4, contact_date=day("2025-02-10"), attendance_code="4")
     review(first, 2, 4, "10")
-    contact("Quin", first, 2, 5, contact_date=day("2023-02-10"), attendance_code="5")
+    contact("Quita", first, 2, 5, contact_date=day("2023-02-10"), attendance_code="5")
     # only in the submission that was replaced
-    contact("Quin", first, 3, 6, contact_date=day("2025-03-10"), attendance_code="5")
+    contact("Quita", first, 3, 6, contact_date=day("2025-03-10"), attendance_code="5")

@@ -70,7 +70,7 @@ def test_community_contacts_of_an_infant(ask: Ask) -> None:
     sql = """SELECT contact_number, contact_date, is_date_coarsened, is_before_birth,
                     contact_age_years, is_attended, mandated_review, service_team_type_code
              FROM curated.community_contact WHERE person_id = $child ORDER BY 1"""
-    assert ask(sql, "Quin") == [
+    assert ask(sql, "Quita") == [
         (1, day("2024-10-15"), False, True, None, True, "antenatal", "17"),
         (2, day("2024-12-01"), True, False, 0, True, None, "17"),
         (3, day("2025-01-01"), True, False, 0, True, "new birth", "17"),
@@ -81,4 +81,4 @@ def test_community_contacts_of_an_infant(ask: Ask) -> None:
 def test_patients_are_children_with_what_the_providers_say_of_them(ask: Ask) -> None:
     sql = """SELECT sex, birth_month, ethnicity_code FROM curated.child WHERE person_id = $child"""
     assert ask(sql, "Moa") == [("F", day("2010-05-01"), "WBRI")]
-    assert ask(sql, "Quin") == [("M", day("2024-12-01"), None)]
+    assert ask(sql, "Quita") == [("M", day("2024-12-01"), None)]
