@@ -24,7 +24,7 @@ from linked_cyp.expectations import (
     run_rules,
 )
 from linked_cyp.expectations.rules import delivery_filter
-from linked_cyp.reference import load_postcodes
+from linked_cyp.reference import postcode_directory
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 
@@ -224,7 +224,7 @@ def pseudonymise_accepted(
     stores: Stores, contract: Contract, delivery_id: str, run_id: str
 ) -> tuple[dict[str, int], Verdicts]:
     """Pseudonymise a delivery that was accepted and whose checks passed; check the result."""
-    postcodes = load_postcodes(stores.settings.postcodes)
+    postcodes = postcode_directory(stores.settings)
     with stores.connect(identifiable="ro", warehouse="rw") as connection:
         pseudonymise.refuse_unaccepted(connection, delivery_id)
         refuse_failed(provenance.failed(connection, "identifiable", delivery_id))

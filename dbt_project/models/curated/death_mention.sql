@@ -1,16 +1,14 @@
 -- Conditions of the certificate, as many rows as there are mentions.
-{% set places = range(1, 16) -%}
 with mention as (
-    unpivot (
-        select
-            person_id
-            {%- for place in places %},
-            {{ clean_icd10('mention_' ~ place ~ '_icd10_code') }} as "{{ place }}"
+    select
+        person_id,
+        unnest(range(1, 16)) as mention_number,
+        unnest([
+            {%- for place in range(1, 16) %}
+            {{ clean_icd10('mention_' ~ place ~ '_icd10_code') }}{{ ',' if not loop.last }}
             {%- endfor %}
-        from {{ ref('stg_deaths_registration__death') }}
-    )
-    on {% for place in places %}"{{ place }}"{{ ', ' if not loop.last }}{% endfor %}
-    into name mention_number value icd10_code
+        ]) as icd10_code
+    from {{ ref('stg_deaths_registration__death') }}
 )
 
 select
@@ -19,3 +17,4 @@ select
     mention.icd10_code
 from mention
 inner join {{ ref('child') }} using (person_id)
+where mention.icd10_code is not null
