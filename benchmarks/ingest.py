@@ -31,6 +31,8 @@ from linked_cyp.settings import PROJECT_ROOT, Settings
 YEAR = 2025
 PERIODS = {
     "financial_year": "2025",
+    "academic_year": "2025",
+    "calendar_year": "2025",
     "academic_term": "2025-spring",
     "month": "2025-03",
     "snapshot": "2025-03-31",

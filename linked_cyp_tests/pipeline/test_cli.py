@@ -25,6 +25,7 @@ COMMANDS = (
     "encode",
     "ingest",
     "keys create",
+    "keys pseudonym",
     "keys supplier",
     "linkage accept",
     "linkage attack",

@@ -21,6 +21,8 @@ CHILDREN = 12
 SUPPLIER = "plantshire"
 PERIODS = {
     "financial_year": "2025",
+    "academic_year": "2025",
+    "calendar_year": "2025",
     "academic_term": "2024-autumn",
     "month": "2025-03",
     "snapshot": "2025-03-31",

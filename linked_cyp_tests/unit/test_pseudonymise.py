@@ -105,6 +105,7 @@ CONTRACT = Contract(
     max_quarantined_share=0.1,
     source_of_fact="",
     layout="unverified",
+    opt_outs=("national_data_opt_out",),
     tables={"child": CHILD, "visit": VISIT},
 )
 
