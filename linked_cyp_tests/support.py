@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from linked_cyp.contracts import Contract
+from linked_cyp.linkage.opt_outs import OPT_OUT_DDL, OPTED_OUT_DDL
 from linked_cyp.opt_outs import not_applied
 from linked_cyp.pseudonymise import ensure_tables
 from linked_cyp.reference import ensure_establishments
@@ -35,3 +36,13 @@ def insert_rows(
         columns = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" for _ in row)
         con.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(row.values()))
+
+
+def no_opt_outs(con) -> None:
+    """The linkage store as a build leaves it where nobody opted out (``linkage.opt_outs``)."""
+    for name, columns in (
+        ("opt_out", OPT_OUT_DDL),
+        ("opted_out", OPTED_OUT_DDL),
+        ("objector", "record_key BIGINT"),
+    ):
+        con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.{name} ({columns})")

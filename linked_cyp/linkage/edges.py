@@ -80,8 +80,19 @@ def classed_pairs_sql(prior: float) -> str:
     """
     return (
         f"(SELECT *, round({weight_sql(prior)}, 6) AS weight"
-        f" FROM (SELECT *, {edge_class_sql()} AS edge_class FROM linkage.main.pairs))"
+        f" FROM (SELECT *, {edge_class_sql()} AS edge_class FROM linkage.main.pairs"
+        f" WHERE NOT {renamed_sql()}))"
     )
+
+
+def renamed_sql() -> str:
+    """Only forename and birth date hold the pair together: what an adopted child keeps.
+
+    The surname is another one, and no number and no postcode agrees. Such a pair is never linked,
+    whatever its weight: it would lead from a child's new life to the one before.
+    """
+    differ, home = level_number("surname", "differ"), level_number("postcode", "differ")
+    return f"(gamma_surname = {differ} AND gamma_postcode <= {home} AND NOT {agrees_sql()})"
 
 
 def twin_sql() -> str:

@@ -131,7 +131,7 @@ def _community(world: World) -> None:
         row = _row(submission, care_contact_id=number, care_activity_id=number * 10 + int(code) % 9)
         world.add("csds__care_activity", delivery, **row, activity_type_code=code)
 
-    # Quita was born in December 2024. The new birth visit and the contact in the month of birth show
+    # Quita was born in December 2024. The new birth visit and that month's contact show
     # the month only; the antenatal contact is before birth; one of 2023 cannot be Quita's.
     world.add(
         "csds__patient", second, "Quita", **_row(4, sex_code="M", birth_month=day("2024-12-01"))

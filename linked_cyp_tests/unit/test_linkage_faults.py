@@ -40,7 +40,7 @@ from linked_cyp.linkage.splink_session import _quiet
 from linked_cyp.release import gate
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.encoded_support import MASTER
-from linked_cyp_tests.support import NOT_ASKED
+from linked_cyp_tests.support import NOT_ASKED, no_opt_outs
 from linked_cyp_tests.unit.test_linkage_exclusions import deliver as deliver_child
 from linked_cyp_tests.unit.test_linkage_run import Run
 
@@ -171,6 +171,7 @@ def test_a_later_delivery_stops_releases_until_it_is_linked():
         predict(con)
         resolve(con)
         update_registry(con)
+        no_opt_outs(con)
         publish_bridge(con)
         return gate(con)
 

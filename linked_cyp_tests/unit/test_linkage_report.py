@@ -30,6 +30,7 @@ from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.release.gate import gate
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp.stores import Stores
+from linked_cyp_tests.support import no_opt_outs
 from linked_cyp_tests.unit.linkage_population import Population, population
 from linked_cyp_tests.unit.test_linkage_run import Run
 
@@ -543,6 +544,7 @@ def test_a_siblings_number_is_no_identifier_tier():
     frame = pl.DataFrame(pairs).rename(lambda c: f"gamma_{c}" if c in agree else c)
     con.register("scored", frame.to_arrow())
     con.execute("CREATE TABLE pairs AS FROM scored")
+    no_opt_outs(con)
     publish_bridge(con)
     tiers = con.execute("SELECT record_key, tier FROM warehouse.linkage.bridge").fetchall()
     assert dict(tiers) == {

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linked_cyp.linkage.edges import renamed_sql
 from linked_cyp.linkage.joining import (
     CODE,
     REASONS,
@@ -13,6 +15,7 @@ from linked_cyp.linkage.joining import (
     connected_components,
     join_without_conflict,
 )
+from linked_cyp.linkage.model import level_number
 from linked_cyp.linkage.resolution import DECIDED, resolve_pairs
 
 MARGIN = 5.0
@@ -264,3 +267,22 @@ def test_components_are_the_smallest_record_reachable(graph):
     nothing = values(n)
     a, b = (np.array([r[k] for r in rows], dtype=np.int64) for k in (0, 1))
     assert connected_components(n, a, b).tolist() == naive(n, rows, nothing)
+
+
+@pytest.mark.parametrize(
+    ("gammas", "renamed"),
+    [
+        ({}, True),
+        ({"postcode": -1}, True),
+        ({"postcode": level_number("postcode", "exact")}, False),
+        ({"surname": level_number("surname", "exact")}, False),
+        ({"surname": -1}, False),
+        ({"nhs": level_number("nhs", "exact")}, False),
+        ({"upn": level_number("upn", "exact")}, False),
+    ],
+)
+def test_forename_and_birth_date_alone_are_what_an_adopted_child_keeps(gammas, renamed):
+    row = {"nhs": -1, "upn": -1, "la_child": -1, "surname": 0, "postcode": 0} | gammas
+    columns = ", ".join(f"{value} AS gamma_{name}" for name, value in row.items())
+    found = duckdb.sql(f"SELECT {renamed_sql()} FROM (SELECT {columns})").fetchall()
+    assert found == [(renamed,)]

@@ -32,6 +32,7 @@ from linked_cyp.linkage.prediction import predict as predict_pairs
 from linked_cyp.linkage.records import write_person_records
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
+from linked_cyp_tests.support import no_opt_outs
 from linked_cyp_tests.unit.linkage_population import NO_ALIASES, SOURCES, Population, population
 
 CHILDREN = 300
@@ -62,6 +63,7 @@ class Run:
 
     def register(self, day: date = date(2025, 1, 31)):
         with self.open() as con:
+            no_opt_outs(con)
             return update_registry(con, run_date=day), publish_bridge(con)
 
     def frame(self, query: str) -> pl.DataFrame:
