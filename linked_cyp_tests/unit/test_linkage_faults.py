@@ -89,7 +89,7 @@ def test_verdicts_are_copied_all_or_none_and_those_of_the_target_stay():
     assert found == [("linkage/pairs",), ("linkage/report",)]
 
 
-def test_records_are_not_there_before_the_adopted_are_marked(monkeypatch):
+def test_records_are_not_there_before_the_adopted_are_marked(monkeypatch, tmp_path):
     con = duckdb.connect()
     con.execute("ATTACH ':memory:' AS identifiable; ATTACH ':memory:' AS linkage")
     con.execute(
@@ -99,7 +99,7 @@ def test_records_are_not_there_before_the_adopted_are_marked(monkeypatch):
         "CREATE TABLE linkage.main.person_record AS SELECT 'as it was' AS state"
     )
     contracts = load_contracts(PROJECT_ROOT / "data_contracts")
-    keys = SimpleNamespace(derive=lambda purpose: bytes(32))
+    keys = SimpleNamespace(derive=lambda purpose: bytes(32), folder=tmp_path)
 
     def stopped(*_: object) -> int:
         raise KeyboardInterrupt
