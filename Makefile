@@ -36,6 +36,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m linked_cyp.dbt_sources --check
 	$(BIN)/python -m linked_cyp.dictionary --check
+	$(BIN)/python -m linked_cyp.feed_table --check
 	$(BIN)/dagster definitions validate -w workspace.yaml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/dg check defs
 
