@@ -61,7 +61,7 @@ QUESTIONS = (
         "found",
         """
         SELECT feed, persons, round(persons * share_in_another_domain)::BIGINT
-        FROM link_quality WHERE breakdown = 'all' AND persons IS NOT NULL
+        FROM link_quality WHERE breakdown = 'all' AND share_in_another_domain IS NOT NULL
         ORDER BY 2 DESC
         """,
     ),
