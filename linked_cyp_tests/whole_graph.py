@@ -208,7 +208,11 @@ def kill(story: Story, platform: Any, patch: pytest.MonkeyPatch) -> None:
         stderr=2,
         check=False,
     )
-    (delivery_id,) = [n for n in story.landed if n.startswith(f"{SUPPLIER}.{folder.name}.")]
+    (delivery_id,) = [
+        name
+        for name, feed in story.landed.items()
+        if feed == "pds_demographics" and name.startswith(f"{SUPPLIER}.{folder.name}.")
+    ]
     left = len(list(settings.work.iterdir()))
     after = rows_of_persons(story, delivery_id)
     with story.stores.connect(identifiable="rw", warehouse="rw") as con:

@@ -138,7 +138,7 @@ def test_the_step_of_the_graph_takes_it_and_says_who_checked(
             o.name for o in found if received.NOT_APPLICABLE in o.metrics
         }
     monkeypatch.setattr(
-        feeds, "load_postcodes", lambda _: pl.DataFrame(schema={"postcode": pl.String})
+        feeds, "postcode_directory", lambda _: pl.DataFrame(schema={"postcode": pl.String})
     )
     written, checked = feeds.pseudonymise_accepted(
         here.stores, contract, landed.delivery_id, "a run"
