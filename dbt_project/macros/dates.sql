@@ -34,3 +34,14 @@ case when {{ date }} >= date '1930-01-01' then {{ date }} end
 {% macro month_or_delivered(date) -%}
 coalesce(date_trunc('month', {{ date }}), delivery_month)
 {%- endmacro %}
+
+{#- The academic year (1 September to 31 August) in which a date falls, by the year in which it
+    ends. -#}
+{% macro academic_year(date) -%}
+cast(year({{ date }}) + (month({{ date }}) >= 9)::integer as integer)
+{%- endmacro %}
+
+{#- The financial year (1 April to 31 March) in which a date falls, by the year in which it ends. -#}
+{% macro financial_year(date) -%}
+cast(year({{ date }}) + (month({{ date }}) >= 4)::integer as integer)
+{%- endmacro %}
