@@ -106,7 +106,9 @@ def plan(
         problems += [f"{name} has no column {c}" for c in chosen if c not in available]
         columns = tuple(available[c] for c in chosen if c in available)
         comment = _table_comment(con, zone, table, documented)
-        times = tuple(c for c in when(manifest, name) if c in available)
+        times = when(manifest, name)
+        if project.period and (problem := times.problem(available)):
+            problems.append(f"{name} {problem}, so no period can be cut from it")
         rows = conditions(tuple(available), times, project.cohort, project.period, WAREHOUSE)
         made = ReleaseTable(zone, table, comment, columns, tuple(rows))
         problems += _unreleasable(made, identifiers)
