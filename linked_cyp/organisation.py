@@ -12,6 +12,7 @@ import yaml
 from linked_cyp.errors import LinkedCypError
 
 FILE = "organisation.yaml"
+FOR_CHILDREN = ("purpose", "promises", "retention", "responsible", "rights", "complaint")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Organisation:
 
     ``identifier`` is its web address, ``area`` a comma-separated place from the country down,
     ``access`` holds ``rights``, ``cost``, ``lead_time``, ``publishing_frequency`` and ``time_lag``
-    (the last three in the words of the HDR UK metadata schema 3.0.0).
+    (the last three in the words of the HDR UK metadata schema 3.0.0). ``for_children`` holds
+    ``FOR_CHILDREN`` once more, in a child's words.
     """
 
     name: str
@@ -30,9 +32,13 @@ class Organisation:
     controllers: tuple[str, ...]
     processor: str
     data_protection_officer: Mapping[str, str]
+    purpose: str
+    promises: tuple[str, ...]
     retention: str
     objection: Mapping[str, str]
+    rights: str
     complaint: str
+    for_children: Mapping[str, Any]
     access: Mapping[str, str]
 
 
@@ -53,6 +59,10 @@ def load_organisation(contracts: Path) -> Organisation:
     empty = sorted(name for name, value in document.items() if not value)
     if empty:
         raise LinkedCypError(f"{FILE}: empty: {', '.join(empty)}")
+    said = document["for_children"]
+    lacking = [n for n in FOR_CHILDREN if not isinstance(said, dict) or not said.get(n)]
+    if lacking:
+        raise LinkedCypError(f"{FILE}: for_children does not say: {', '.join(lacking)}")
     return Organisation(**{name: _tidy(value) for name, value in document.items()})
 
 

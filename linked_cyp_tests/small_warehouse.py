@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 
+from linked_cyp import organisation, plain_words
 from linked_cyp.keys import Keys, create_master_key
 from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
-from linked_cyp.organisation import FILE
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
 
@@ -99,7 +99,8 @@ def make_warehouse(home: Path) -> tuple[Settings, Keys]:
     settings = settings_of(home)
     (home / "contracts" / "projects").mkdir(parents=True)
     (home / "dbt").mkdir()
-    shutil.copy(PROJECT_ROOT / "data_contracts" / FILE, home / "contracts" / FILE)
+    for name in (organisation.FILE, plain_words.FILE):
+        shutil.copy(PROJECT_ROOT / "data_contracts" / name, home / "contracts" / name)
     create_master_key(settings.key_file)
     change(settings, SQL)
     declare(settings, "alpha")
