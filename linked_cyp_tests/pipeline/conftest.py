@@ -15,6 +15,7 @@ from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.pipeline import (
     curated_birth_world,
     curated_care_world,
+    curated_cohort_world,
     curated_education_world,
     curated_hospital_world,
     curated_identity_world,
@@ -23,6 +24,7 @@ from linked_cyp_tests.pipeline import (
     episode_world,
 )
 from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build, make_world
+from linked_cyp_tests.pipeline.hand_worked_release import publish_hand_worked
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,7 @@ def world() -> World:
     curated_education_world.add_education_cases(made)
     curated_primary_care_world.add_primary_care_cases(made)
     curated_mental_health_world.add_mental_health_cases(made)
+    curated_cohort_world.add_cohort_cases(made)
     episode_world.add_episode_cases(made)
     if episode_world.SAMPLE.exists():
         episode_world.add_sample(made)
@@ -69,3 +72,11 @@ def ask(built: Path, world: World) -> Iterator[Ask]:
             return con.execute(sql, parameters).fetchall()
 
         yield run
+
+
+@pytest.fixture(scope="session")
+def released(built: Path, contracts: dict[str, Contract]) -> Iterator[Path]:
+    """An installation's home in which the hand-worked cases are released as project ``demo``."""
+    home = built / "home"
+    publish_hand_worked(built, home, contracts)
+    yield home

@@ -1,0 +1,55 @@
+"""The hand-worked cases as a release: small, quick, and with every table the demonstration has."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from linked_cyp.contracts import Contract
+from linked_cyp.keys import Keys, create_master_key
+from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
+from linked_cyp.release import publish
+from linked_cyp.settings import PROJECT_ROOT, Settings
+from linked_cyp.stores import Stores
+
+# What linkage and the checks leave behind and dbt does not.
+GATES = f"""
+CREATE TABLE IF NOT EXISTS warehouse.linkage.delivery AS
+    SELECT delivery_id FROM warehouse.pseudonymised.delivery WHERE status = 'accepted';
+CREATE TABLE IF NOT EXISTS warehouse.linkage.opt_out ({OPT_OUT_DDL});
+CREATE SCHEMA IF NOT EXISTS warehouse.provenance;
+CREATE TABLE IF NOT EXISTS warehouse.provenance.check_result AS
+    SELECT 'curated/child' AS asset, NULL::VARCHAR AS delivery_id,
+           'person_id__unique' AS check_name, 'error' AS severity, true AS passed,
+           '{{}}' AS metrics, 'by hand' AS run_id, TIMESTAMP '2026-01-01' AS checked_at;
+"""
+
+
+def publish_hand_worked(built: Path, home: Path, contracts: Mapping[str, Contract]) -> Path:
+    """Publish what dbt built (``warehouse.duckdb`` and ``target`` in ``built``).
+
+    Returns:
+        the release's file, which is also ``home/releases/demo/current.duckdb``.
+    """
+    settings = Settings(
+        home=home,
+        key_file=home / "keys" / "master.key",
+        contracts=PROJECT_ROOT / "data_contracts",
+        dbt_project=PROJECT_ROOT / "dbt_project",
+    )
+    create_master_key(settings.key_file)
+    settings.stores.mkdir(parents=True)
+    shutil.copy(built / "warehouse.duckdb", settings.warehouse)
+    with Stores(settings).connect(warehouse="rw") as con:
+        con.execute(GATES)
+    return publish(
+        settings,
+        "demo",
+        keys=Keys.load(settings.key_file),
+        contracts=contracts,
+        manifest=json.loads((built / "target" / "manifest.json").read_text(encoding="utf-8")),
+        now=dt.datetime(2026, 1, 2),
+    ).path
