@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from linked_cyp.contracts import load_contracts
 from linked_cyp.defs import metadata
 from linked_cyp.defs.curated import models
 from linked_cyp.defs.deliveries import ERASURE
@@ -60,7 +61,11 @@ def project_release(project: Project) -> dg.AssetsDefinition:
     def step(stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"releasing {project.name}"):
             with stores.connect(warehouse="ro") as connection:
-                reasons = gate(connection, load_policy(stores.settings.opt_outs))
+                reasons = gate(
+                    connection,
+                    load_policy(stores.settings.opt_outs),
+                    contracts=load_contracts(stores.settings.contracts),
+                )
             yield dg.AssetCheckResult(
                 asset_key=key,
                 check_name=GATES,

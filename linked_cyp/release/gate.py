@@ -7,9 +7,12 @@ step asks the warehouse itself.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import duckdb
 
+from linked_cyp.contracts import OPT_OUTS as KNOWN_OPT_OUTS
+from linked_cyp.contracts import Contract
 from linked_cyp.errors import value_free
 from linked_cyp.opt_outs import Policy, too_old
 
@@ -25,6 +28,7 @@ def gate(
     con: duckdb.DuckDBPyConnection,
     policy: Policy | None = None,
     today: dt.date | None = None,
+    contracts: Mapping[str, Contract] | None = None,
 ) -> list[str]:
     """Why nothing may be released from this warehouse (empty when it may).
 
@@ -36,10 +40,17 @@ def gate(
             made; ``linkage.opt_out`` says which opt-outs were applied to them.
         policy: what the operator has decided on opt-outs by now; by default, what was applied.
         today: the day on which the age of opt-out lists is judged; by default the clock's.
+        contracts: feeds by name as they stand now; their ``opt_outs`` must be those that were
+            applied. By default this is not asked.
     """
     today = today or dt.datetime.now(dt.UTC).date()
     with value_free("reading the warehouse's gates"):
-        return [*_deliveries(con), *_links(con), *_opt_outs(con, policy, today), *_checks(con)]
+        return [
+            *_deliveries(con),
+            *_links(con),
+            *_opt_outs(con, policy, today, contracts),
+            *_checks(con),
+        ]
 
 
 def exists(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
@@ -88,7 +99,12 @@ def _links(con: duckdb.DuckDBPyConnection) -> list[str]:
     return reasons
 
 
-def _opt_outs(con: duckdb.DuckDBPyConnection, policy: Policy | None, today: dt.date) -> list[str]:
+def _opt_outs(
+    con: duckdb.DuckDBPyConnection,
+    policy: Policy | None,
+    today: dt.date,
+    contracts: Mapping[str, Contract] | None,
+) -> list[str]:
     """Whether the opt-outs that were applied are those of now: a release is a disclosure."""
     if not exists(con, BRIDGE) or con.execute(f"FROM {BRIDGE} LIMIT 1").fetchone() is None:
         return []
@@ -106,6 +122,31 @@ def _opt_outs(con: duckdb.DuckDBPyConnection, policy: Policy | None, today: dt.d
             reasons.append(f"{name} was applied without a list: link again")
         elif problem := too_old(name, listed, rule.max_age_days if rule else days, today):
             reasons.append(f"{problem}: ask again and link again")
+    return reasons + ([] if contracts is None else _scopes(con, contracts))
+
+
+def _scopes(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]) -> list[str]:
+    """Whether each opt-out took rows out of the feeds whose contracts name it now."""
+    if not exists(con, DELIVERIES):
+        return []
+    held = {
+        feed
+        for (feed,) in con.execute(
+            f"SELECT DISTINCT feed FROM {DELIVERIES} WHERE status = 'accepted'"
+        ).fetchall()
+    }
+    linked = {
+        name: set(feeds.split(", "))
+        for name, feeds in con.execute(f"SELECT opt_out, feeds FROM {OPT_OUTS}").fetchall()
+    }
+    reasons = []
+    for name in KNOWN_OPT_OUTS:
+        now = {f for f in held if f in contracts and name in contracts[f].opt_outs}
+        then = linked.get(name, set()) & held
+        if new := ", ".join(sorted(now - then)):
+            reasons.append(f"{name} is to be applied to {new}, and was not: link again")
+        if gone := ", ".join(sorted(then - now)):
+            reasons.append(f"{name} was applied to {gone}, and is no longer asked: link again")
     return reasons
 
 

@@ -67,7 +67,8 @@ def publish(
         manifest = load_manifest(settings.dbt_project / "target" / "manifest.json")
     with files.locked(settings, project) as folder, files.building(folder) as place:
         with Stores(settings).connect(warehouse="ro") as con:
-            _refuse_for(gate(con, load_policy(settings.opt_outs), now.date()))
+            policy = load_policy(settings.opt_outs)
+            _refuse_for(gate(con, policy, now.date(), contracts))
             documented = entries_by_ref([*contract_entries(contracts), *model_entries(manifest)])
             tables = build.plan(con, declared, documented, _identifiers(contracts), manifest)
             _attach(con, place)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import duckdb
 import pytest
 
+from linked_cyp.contracts import load_contracts
 from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER, LEDGER_RULES
 from linked_cyp.defs.linkage import owe_curated
@@ -14,6 +16,7 @@ from linked_cyp.expectations import CheckOutcome, run_rules
 from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
 from linked_cyp.provenance import record_checks
 from linked_cyp.release import gate
+from linked_cyp.settings import PROJECT_ROOT
 
 DELIVERY = "ashmere.2025.1"
 GOOD = CheckOutcome("rows__reconcile", True, "error", metrics={"observed_value": 1})
@@ -93,3 +96,33 @@ def test_links_are_released_only_with_the_deliveries_they_were_made_from(
             f"UPDATE {LEDGER_TABLE} SET status = ? WHERE delivery_id = ?", [status, DELIVERY]
         )
         assert gate(con) == [new, "deliveries linked that no longer count: 1; link again"]
+
+
+def test_opt_outs_that_a_contract_names_since_the_links_were_made_stop_a_release(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    contracts = load_contracts(PROJECT_ROOT / "data_contracts")
+    record_checks(con, "warehouse", {DBT: [GOOD]}, run_id="r")
+    con.execute("CREATE SCHEMA warehouse.linkage")
+    con.execute("CREATE TABLE warehouse.linkage.bridge AS SELECT 7 AS record_key")
+    con.execute(f"CREATE TABLE warehouse.linkage.delivery AS SELECT '{DELIVERY}' AS delivery_id")
+    con.execute(f"CREATE TABLE warehouse.linkage.opt_out ({OPT_OUT_DDL})")
+    con.execute(
+        "INSERT INTO warehouse.linkage.opt_out BY NAME SELECT 'local_objection' AS opt_out,"
+        " true AS is_applied, 'ssda903, ssd' AS feeds, current_date AS list_date,"
+        " 45 AS max_age_days"
+    )
+
+    def reasons(*named: str) -> list[str]:
+        changed = replace(contracts["ssda903"], opt_outs=named)
+        return gate(con, contracts={**contracts, "ssda903": changed})
+
+    assert contracts["ssda903"].opt_outs == ("local_objection",)
+    assert reasons("local_objection") == []  # no delivery of ssd counts, so it is not asked
+    assert reasons("local_objection", "national_data_opt_out") == [
+        "national_data_opt_out is to be applied to ssda903, and was not: link again"
+    ]
+    assert reasons() == [
+        "local_objection was applied to ssda903, and is no longer asked: link again"
+    ]
+    assert gate(con) == []

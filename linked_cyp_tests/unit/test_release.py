@@ -280,6 +280,29 @@ def test_a_refusal_names_its_reason_and_changes_nothing(
     assert not list((settings.releases / "beta").glob(".building-*"))
 
 
+def test_a_refusal_names_every_gate_that_is_shut(made: tuple[Settings, Keys]) -> None:
+    settings, keys = made
+    gates = {
+        "check failed: curated/child: person_id__unique": FAILED_CHECK,
+        "deliveries accepted that linkage has not read: 1; link again": (
+            "UPDATE warehouse.linkage.delivery SET delivery_id = 'gone'"
+        ),
+        "deliveries linked that no longer count: 1; link again": "SELECT 1",
+        "the bridge does not say which opt-outs were applied: link again": (
+            "DROP TABLE warehouse.linkage.opt_out"
+        ),
+    }
+    for sql in gates.values():
+        change(settings, sql)
+    with pytest.raises(LinkedCypError) as refused:
+        publish(settings, "beta", keys=keys)
+    reasons = str(refused.value).removeprefix("release refused: ")
+    for reason in gates:
+        assert reason in reasons
+        reasons = reasons.replace(reason, "")
+    assert set(reasons) <= set("; "), "it says nothing else"
+
+
 def test_failed_checks_count_only_if_they_are_about_this_build(
     made: tuple[Settings, Keys],
 ) -> None:
