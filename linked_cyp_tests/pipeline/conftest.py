@@ -75,8 +75,8 @@ def ask(built: Path, world: World) -> Iterator[Ask]:
 
 
 @pytest.fixture(scope="session")
-def released(built: Path, contracts: dict[str, Contract]) -> Iterator[Path]:
+def released(built: Path, contracts: dict[str, Contract]) -> Path:
     """An installation's home in which the hand-worked cases are released as project ``demo``."""
     home = built / "home"
     publish_hand_worked(built, home, contracts)
-    yield home
+    return home

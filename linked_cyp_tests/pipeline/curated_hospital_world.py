@@ -144,7 +144,7 @@ def _emergency(world: World) -> None:
             is_diagnosis_code_approved=bool(approved),
             is_injury_related=False,
         )
-    _admit(world, "Edie", 7001, "21", "2024-06-11", "2024-06-12")
+    admit(world, "Edie", 7001, "21", "2024-06-11", "2024-06-12")
     # The planned admission of the day after the second attendance has nothing to do with it; that
     # attendance, for an injury in a minor injuries unit, raised a concern.
     _attend(world, "Edie", 2, "2024-06-20", department_type_code="03", minutes_to_departure=240)
@@ -163,7 +163,7 @@ def _emergency(world: World) -> None:
         safeguarding_concern_number=1,
         concern_snomed_code="878111000000109",
     )
-    _admit(world, "Edie", 7002, "11", "2024-06-21", "2024-06-21")
+    admit(world, "Edie", 7002, "11", "2024-06-21", "2024-06-21")
     # Planned follow-up; then one deleted by the log of July.
     _attend(world, "Edie", 3, "2024-06-22", attendance_category_code="4")
     _attend(world, "Edie", 4, "2024-06-23")
@@ -177,7 +177,7 @@ def _emergency(world: World) -> None:
     _attend(world, "Ida", 5, "2024-06-25")
 
 
-def _admit(
+def admit(
     world: World,
     child: str,
     key: int,
@@ -222,24 +222,24 @@ def _admit(
 def _readmitted(world: World) -> None:
     # Rae is back 15 days after the first discharge (5 to 20 January), and 30 days after the second
     # (26 January to 25 February), which is too late.
-    _admit(world, "Rae", 7010, "21", "2024-01-01", "2024-01-05")
-    _admit(world, "Rae", 7011, "22", "2024-01-20", "2024-01-26")
-    _admit(world, "Rae", 7012, "21", "2024-02-25", "2024-02-26")
+    admit(world, "Rae", 7010, "21", "2024-01-01", "2024-01-05")
+    admit(world, "Rae", 7011, "22", "2024-01-20", "2024-01-26")
+    admit(world, "Rae", 7012, "21", "2024-02-25", "2024-02-26")
     # Roy's emergency of 10 March belongs to the last discharge, a day case, which is not counted.
-    _admit(world, "Roy", 7020, "21", "2024-02-28", "2024-03-01")
-    _admit(world, "Roy", 7021, "12", "2024-03-05", "2024-03-05", patient_classification_code="2")
-    _admit(world, "Roy", 7022, "28", "2024-03-10", "2024-03-11")
+    admit(world, "Roy", 7020, "21", "2024-02-28", "2024-03-01")
+    admit(world, "Roy", 7021, "12", "2024-03-05", "2024-03-05", patient_classification_code="2")
+    admit(world, "Roy", 7022, "28", "2024-03-10", "2024-03-11")
     # Cass has cancer: neither her discharge nor her return counts. Dot died. Tia was transferred.
-    _admit(world, "Cass", 7030, "21", "2024-03-01", "2024-03-02", "R50.9", "C91.0")
-    _admit(world, "Cass", 7031, "21", "2024-03-05", "2024-03-06", "C91.0")
-    _admit(world, "Cass", 7032, "21", "2024-05-01", None)
-    _admit(world, "Dot", 7040, "21", "2024-03-01", "2024-03-02", discharge_method_code="4")
-    _admit(world, "Tia", 7050, "21", "2024-03-01", "2024-03-02", discharge_method_code="1")
-    _admit(world, "Tia", 7051, "2B", "2024-03-02", "2024-03-09")
+    admit(world, "Cass", 7030, "21", "2024-03-01", "2024-03-02", "R50.9", "C91.0")
+    admit(world, "Cass", 7031, "21", "2024-03-05", "2024-03-06", "C91.0")
+    admit(world, "Cass", 7032, "21", "2024-05-01", None)
+    admit(world, "Dot", 7040, "21", "2024-03-01", "2024-03-02", discharge_method_code="4")
+    admit(world, "Tia", 7050, "21", "2024-03-01", "2024-03-02", discharge_method_code="1")
+    admit(world, "Tia", 7051, "2B", "2024-03-02", "2024-03-09")
     # Ida is born on 9 June, goes home on the 11th and is back on 5 July: the days are not shown,
     # for with the date of return and the length of stay they would give her birthday.
-    _admit(world, "Ida", 7060, "82", "2024-06-09", "2024-06-11")
-    _admit(world, "Ida", 7061, "21", "2024-07-05", "2024-07-06")
+    admit(world, "Ida", 7060, "82", "2024-06-09", "2024-06-11")
+    admit(world, "Ida", 7061, "21", "2024-07-05", "2024-07-06")
     # Both stays had critical care; that of the birth shows its month.
     for key, start, end in ((7060, "2024-06-09", "2024-06-10"), (7061, "2024-07-05", "2024-07-06")):
         world.add(
@@ -258,9 +258,9 @@ def _avoidable(world: World) -> None:
     # before (from 12 June 2023): an emergency admission, two unplanned attendances (its own, and
     # one on the first day; not the planned one, nor the day before the first), one appointment
     # kept and one missed.
-    _admit(world, "Ash", 7070, "21", "2024-06-11", "2024-06-11", "J45.9")
-    _admit(world, "Ash", 7071, "21", "2024-01-10", "2024-01-12", "R11X", "J45.9")
-    _admit(world, "Ash", 7072, "11", "2024-02-10", "2024-02-10", "J45.9")
+    admit(world, "Ash", 7070, "21", "2024-06-11", "2024-06-11", "J45.9")
+    admit(world, "Ash", 7071, "21", "2024-01-10", "2024-01-12", "R11X", "J45.9")
+    admit(world, "Ash", 7072, "11", "2024-02-10", "2024-02-10", "J45.9")
     _attend(world, "Ash", 70, "2024-06-11")
     _attend(world, "Ash", 71, "2024-01-10")
     _attend(world, "Ash", 72, "2023-06-12")
