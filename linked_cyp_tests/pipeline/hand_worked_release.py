@@ -7,14 +7,18 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from linked_cyp.contracts import Contract
 from linked_cyp.keys import Keys, create_master_key
 from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
+from linked_cyp.opt_outs import MAX_AGE_DAYS
 from linked_cyp.release import publish
 from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
+from linked_cyp_tests.support import insert_rows
 
+RELEASED = dt.datetime(2026, 1, 2)
 # What linkage and the checks leave behind and dbt does not.
 GATES = f"""
 CREATE TABLE IF NOT EXISTS warehouse.linkage.delivery AS
@@ -26,6 +30,25 @@ CREATE TABLE IF NOT EXISTS warehouse.provenance.check_result AS
            'person_id__unique' AS check_name, 'error' AS severity, true AS passed,
            '{{}}' AS metrics, 'by hand' AS run_id, TIMESTAMP '2026-01-01' AS checked_at;
 """
+
+
+def opt_outs_applied(contracts: Mapping[str, Contract], held: set[str]) -> list[dict[str, Any]]:
+    """Every opt-out as it is noted where lists were there and nobody was on them."""
+    found = []
+    for name, days in MAX_AGE_DAYS.items():
+        feeds = sorted(f for f in held if f in contracts and name in contracts[f].opt_outs)
+        found.append(
+            {
+                "opt_out": name,
+                "is_applied": True,
+                "feeds": ", ".join(feeds),
+                "list_date": RELEASED.date(),
+                "max_age_days": days,
+                "records_left_out": 0,
+                "records_without_number": 0,
+            }
+        )
+    return [row for row in found if row["feeds"]]
 
 
 def publish_hand_worked(built: Path, home: Path, contracts: Mapping[str, Contract]) -> Path:
@@ -45,11 +68,18 @@ def publish_hand_worked(built: Path, home: Path, contracts: Mapping[str, Contrac
     shutil.copy(built / "warehouse.duckdb", settings.warehouse)
     with Stores(settings).connect(warehouse="rw") as con:
         con.execute(GATES)
+        held = {
+            feed
+            for (feed,) in con.execute(
+                "SELECT DISTINCT feed FROM warehouse.pseudonymised.delivery"
+            ).fetchall()
+        }
+        insert_rows(con, "warehouse.linkage.opt_out", opt_outs_applied(contracts, held))
     return publish(
         settings,
         "demo",
         keys=Keys.load(settings.key_file),
         contracts=contracts,
         manifest=json.loads((built / "target" / "manifest.json").read_text(encoding="utf-8")),
-        now=dt.datetime(2026, 1, 2),
+        now=RELEASED,
     ).path
