@@ -29,10 +29,8 @@
 )
 {%- endmacro %}
 
-{#- Whether a row of a code map holds in a collection year; `since` and `until` are inclusive. -#}
+{#- Whether a row of a code map holds in a collection year; `since` and `until` are inclusive.
+    Plain comparisons: with an `or`, DuckDB compares every record with every code of the map. -#}
 {% macro in_force(map, year) -%}
-(
-    ({{ map }}.since is null or {{ map }}.since <= {{ year }})
-    and ({{ map }}.until is null or {{ map }}.until >= {{ year }})
-)
+coalesce({{ map }}.since, 0) <= {{ year }} and coalesce({{ map }}.until, 9999) >= {{ year }}
 {%- endmacro %}

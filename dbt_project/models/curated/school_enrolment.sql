@@ -12,7 +12,7 @@ with census as (
 ),
 
 free_meal as (
-    select distinct census.delivery_id, census.pupil_id
+    select distinct census.delivery_id, census.pupil_id, census.is_on_roll
     from census
     inner join {{ accepted('school_census', 'fsm_periods') }} as period
         on period.delivery_id = census.delivery_id
@@ -54,10 +54,8 @@ select
     end as is_english_additional_language,
     census.possible_sessions is not null as has_attendance
 from census
-left join free_meal
-    on free_meal.delivery_id = census.delivery_id
-    and free_meal.pupil_id = census.pupil_id
-    and census.is_on_roll
+-- an equality on each column, or DuckDB compares every pupil with every meal
+left join free_meal using (delivery_id, pupil_id, is_on_roll)
 qualify row_number() over (
     partition by
         census.person_id, census.school_id, census.delivery_year, census.delivery_term
