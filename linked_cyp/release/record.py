@@ -59,8 +59,9 @@ def dictionary_table(
 ) -> RecordTable:
     rows = []
     for table in tables:
-        for position, column in enumerate(table.columns, start=1):
-            ref = ColumnRef(table.zone, table.name, column.name)
+        refs = [ColumnRef(table.zone, table.name, column.name) for column in table.columns]
+        behind = upstream_of(edges, refs)  # looked through once, not for every column
+        for position, (ref, column) in enumerate(zip(refs, table.columns, strict=True), start=1):
             entry = documented.get(ref)
             source = entry.definition_source if entry else ""
             rows.append(
@@ -72,7 +73,7 @@ def dictionary_table(
                     column.type,
                     column.comment,
                     source or cited(column.comment.split(" Pseudonym made")[0], {})[1] or None,
-                    lineage_text(edges, ref) or None,
+                    lineage_text(behind, ref) or None,
                 )
             )
     return RecordTable(
