@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp.errors import value_free
-from linked_cyp.linkage.edges import edge_class_sql, supported_sql
+from linked_cyp.linkage.edges import edge_class_sql, held_sql, supported_sql
 from linked_cyp.linkage.opt_outs import leave_out_objectors
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.registry import EVENTS
@@ -30,8 +30,9 @@ def publish_bridge(
     (record_key, feed, opt_out, reason) why a record has no person.
 
     Tiers: *identifier* (agrees in NHS number, UPN or local id, and in birth date or forename, with
-    a record of the person), *strong* and *probable* (by match weight), *unlinked* (alone) and
-    *excluded* (may not be linked).
+    a record of the person, or got its number by :mod:`linked_cyp.linkage.pseudonyms` from one),
+    *strong* and *probable* (by match weight), *unlinked* (alone) and *excluded* (may not be
+    linked).
 
     Returns:
         The measures of this run.
@@ -91,7 +92,7 @@ def _bridge_sql(chosen: Parameters) -> str:
     return f"""
         WITH inside AS (
             SELECT p.record_key_l, p.record_key_r, match_weight,
-                {edge_class_sql()} = 'identifier' AND {supported_sql()} AS agrees
+                {edge_class_sql()} = 'identifier' AND {supported_sql()} OR {held_sql()} AS agrees
             FROM linkage.main.pairs p
             JOIN linkage.main.person l ON l.record_key = p.record_key_l
             JOIN linkage.main.person r ON r.record_key = p.record_key_r AND r.cluster = l.cluster

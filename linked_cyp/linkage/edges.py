@@ -81,7 +81,7 @@ def classed_pairs_sql(prior: float) -> str:
     return (
         f"(SELECT *, round({weight_sql(prior)}, 6) AS weight"
         f" FROM (SELECT *, {edge_class_sql()} AS edge_class FROM linkage.main.pairs"
-        f" WHERE NOT {renamed_sql()}))"
+        f" WHERE NOT {renamed_sql()} AND NOT {misplaced_sql()}))"
     )
 
 
@@ -93,6 +93,24 @@ def renamed_sql() -> str:
     """
     differ, home = level_number("surname", "differ"), level_number("postcode", "differ")
     return f"(gamma_surname = {differ} AND gamma_postcode <= {home} AND NOT {agrees_sql()})"
+
+
+_HELD = """(SELECT (least(record_key, holder), greatest(record_key, holder))
+            FROM linkage.main.number_holder)"""
+
+
+def held_sql() -> str:
+    """One record got the other's NHS number, having its year and month of birth."""
+    return f"((record_key_l, record_key_r) IN {_HELD})"
+
+
+def misplaced_sql() -> str:
+    """One record got its NHS number from a pseudonym, but not from who is born like the other.
+
+    It has no date of birth, so nothing in the pair tells a child from a sister with her number.
+    """
+    got = "(SELECT record_key FROM linkage.main.number_holder)"
+    return f"((record_key_l IN {got} OR record_key_r IN {got}) AND NOT {held_sql()})"
 
 
 def twin_sql() -> str:

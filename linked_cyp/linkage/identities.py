@@ -135,7 +135,8 @@ def read_identities(
         _assemble(con)
         yield Identities(con, deliveries, found)
     finally:
-        for name in ("identity_fact", "identity_clean", "identity_distinct", "identity"):
+        made = ("identity_fact", "identity_clean", "identity_distinct", "identity")
+        for name in (*made, pseudonyms.HOLDERS):
             con.execute(f"DROP TABLE IF EXISTS temp.{name}")
 
 
@@ -201,6 +202,7 @@ def build_person_records(
                     .is_in(others.unexcluded if others else [])
                     .alias("lacks_exclusions"),
                 ),
+                con.execute(f"FROM {pseudonyms.HOLDERS} ORDER BY ALL").pl(),
             )
             spread(con, spreading_reasons())
             left_out.leave_out(con)

@@ -30,6 +30,8 @@ from linked_cyp.linkage.person_records import (
 SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
 DELIVERY_DDL = "delivery_id VARCHAR, is_outdated BOOLEAN, lacks_exclusions BOOLEAN"
 NO_DELIVERIES = pl.DataFrame(schema={"delivery_id": pl.String})
+HOLDER_DDL = "record_key BIGINT, holder BIGINT"
+NO_HOLDERS = pl.DataFrame(schema={"record_key": pl.Int64, "holder": pl.Int64})
 SAMPLED_PAIRS = 300_000
 
 
@@ -41,6 +43,7 @@ def write_person_records(
     encoder: Encoder,
     others: OtherRecords | None = None,
     deliveries: pl.DataFrame | None = None,
+    holders: pl.DataFrame | None = None,
 ) -> int:
     """Encode identities batch by batch into ``linkage.main.person_record`` and its companions.
 
@@ -55,6 +58,8 @@ def write_person_records(
         others: records that were encoded elsewhere, with the same keys.
         deliveries: what the ledger counted: ``delivery_id``, ``is_outdated`` (encoded elsewhere by
             an earlier version) and ``lacks_exclusions`` (and without an exclusion of now).
+        holders: ``record_key`` of a record whose NHS number came as a pseudonym, and each
+            ``holder`` of the number with whom it may be linked.
 
     Returns:
         Number of rows, alternatives included.
@@ -78,6 +83,7 @@ def write_person_records(
         con.execute("DROP TABLE encoded")
         _replace(con, "source", SOURCE_DDL, sources)
         _replace(con, "delivery", DELIVERY_DDL, NO_DELIVERIES if deliveries is None else deliveries)
+        _replace(con, "number_holder", HOLDER_DDL, NO_HOLDERS if holders is None else holders)
         _replace(
             con,
             "identifier_alias",

@@ -61,6 +61,7 @@ _INPUTS = (
     "person_record",
     "source",
     "identifier_alias",
+    "number_holder",
     "name_agreement",
     "build",
     "decision",

@@ -23,6 +23,7 @@ from linked_cyp.release.companions import setting_of, write_companions
 from linked_cyp.release.content import content_hash
 from linked_cyp.release.files import ReleaseRef
 from linked_cyp.release.gate import gate
+from linked_cyp.release.link_quality import link_quality_table
 from linked_cyp.release.project import Project, load_project
 from linked_cyp.settings import Settings
 from linked_cyp.sql import transaction
@@ -158,7 +159,7 @@ def _write_records(
         record.contract_table(contracts),
         record.delivery_table(con),
         record.check_table(con),
-        record.link_quality_table(con, contracts),
+        link_quality_table(con, contracts),
         record.opt_out_table(con),
         record.known_problem_table(contracts, project),
     )

@@ -19,7 +19,7 @@ from linked_cyp.contracts import Contract
 from linked_cyp.dictionary import Entry, cited, lineage_text
 from linked_cyp.lineage import ColumnRef, Edge, edge_rows, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
-from linked_cyp.release.disclosure import rounded, share
+from linked_cyp.release.disclosure import rounded
 from linked_cyp.release.gate import CHECKS, DELIVERIES, OPT_OUTS, exists
 from linked_cyp.release.project import Project
 from linked_cyp.sql import quoted
@@ -235,27 +235,6 @@ def check_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
     )
 
 
-def link_quality_table(
-    con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]
-) -> RecordTable:
-    return RecordTable(
-        "main",
-        "link_quality",
-        "How far the linkage reaches: children of each source who were found in another. It covers"
-        " all children in the warehouse, not only this release.",
-        (
-            ("feed", "VARCHAR", "Source the children are in."),
-            ("domain", "VARCHAR", "education, social_care or health."),
-            ("breakdown", "VARCHAR", "What the row is broken down by; all for the total."),
-            ("category", "VARCHAR", "Value of the breakdown, such as how sure the link is."),
-            ("persons", "BIGINT", "Children in the source; rounded to 5, empty under 10."),
-            ("share_in_another_feed", "DOUBLE", "Share also found in another feed (0 to 1)."),
-            ("share_in_another_domain", "DOUBLE", "Share also found in another domain (0 to 1)."),
-        ),
-        _reach(con, contracts) if exists(con, BRIDGE) else [],
-    )
-
-
 def opt_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
     """What opt-outs were applied; the linkage left it in the warehouse."""
     rows = []
@@ -281,43 +260,6 @@ def opt_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
         ),
         [(*row[:6], *(None if n is None else rounded(n) for n in row[6:])) for row in rows],
     )
-
-
-def _reach(
-    con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]
-) -> list[tuple[Any, ...]]:
-    """Children by feed, and by feed and tier of certainty where the bridge has one."""
-    domains = {c.feed: c.domain.partition("/")[0] for c in contracts.values()}
-    con.execute("CREATE OR REPLACE TEMP TABLE feed_domain (feed VARCHAR, domain VARCHAR)")
-    if domains:
-        con.executemany("INSERT INTO temp.feed_domain VALUES (?, ?)", list(domains.items()))
-    held = {name for name, *_ in con.execute(f"DESCRIBE {BRIDGE}").fetchall()}
-    tier = "tier" if "tier" in held else "NULL::VARCHAR"
-    found = con.execute(
-        f"""
-        WITH seen AS (
-            SELECT DISTINCT person_id, feed, coalesce(domain, feed) AS domain, {tier} AS tier
-            FROM {BRIDGE} LEFT JOIN temp.feed_domain USING (feed)
-            WHERE person_id IS NOT NULL),
-        reach AS (
-            SELECT person_id, count(DISTINCT feed) > 1 AS is_in_feeds,
-                   count(DISTINCT domain) > 1 AS is_in_domains
-            FROM seen GROUP BY person_id)
-        SELECT feed, domain, CASE WHEN grouping(tier) = 1 THEN 'all' ELSE 'tier' END AS breakdown,
-               CASE WHEN grouping(tier) = 1 THEN 'all' ELSE tier END AS category,
-               count(DISTINCT person_id),
-               count(DISTINCT person_id) FILTER (is_in_feeds),
-               count(DISTINCT person_id) FILTER (is_in_domains)
-        FROM seen JOIN reach USING (person_id)
-        GROUP BY GROUPING SETS ((feed, domain), (feed, domain, tier))
-        HAVING grouping(tier) = 1 OR tier IS NOT NULL
-        ORDER BY feed, breakdown, category
-        """
-    ).fetchall()
-    return [
-        (*names, rounded(persons), share(feeds, persons), share(domains_, persons))
-        for *names, persons, feeds, domains_ in found
-    ]
 
 
 def known_problem_table(contracts: Mapping[str, Contract], project: Project) -> RecordTable:

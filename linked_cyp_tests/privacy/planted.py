@@ -142,7 +142,8 @@ def _list(feed: str, children: list[Planted]) -> str:
 
 
 def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
-    """One good row per child, an undeclared column of names, and a row with a name for a date.
+    """One good row per child, an undeclared column of names, and a row with a name for a date,
+    where the feed's deliveries may have one bad row in thirteen.
 
     A row of the table of adopted children takes a child out of linkage, so only the last has one.
     """
@@ -153,6 +154,8 @@ def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
     for child in children:
         values = [_value(contract, table, column, child) for column in table.columns]
         writer.writerow([*values, f"Spoke to {child.forename} {child.surname}"])
+    if 1 > contract.max_quarantined_share * (len(children) + 1) and len(children) > 1:
+        return out.getvalue()  # one bad row would refuse this feed's delivery
     last = children[-1]
     spoilt = [
         f"{last.surname} {last.nhs_number}"

@@ -12,7 +12,14 @@ import pytest
 
 from linked_cyp import pseudonym_keys
 from linked_cyp.errors import LinkedCypError
-from linked_cyp.linkage import build_person_records, predict, resolve, train
+from linked_cyp.linkage import (
+    build_person_records,
+    predict,
+    publish_bridge,
+    resolve,
+    train,
+    update_registry,
+)
 from linked_cyp.linkage.exclusions import exclusions
 from linked_cyp.opt_outs import not_applied
 from linked_cyp.tokenise import record_key_table
@@ -81,8 +88,9 @@ def test_pseudonyms_find_their_persons_and_wrong_ones_do_not(tmp_path):
         put_patients(
             con,
             patient("ada", pseudonym(ADA), 2012, 3, "female"),
-            # another practice, written as a binary literal in capitals, with a wrong month
-            patient("ada again", "0x" + pseudonym(ADA).upper(), 2012, 4, "female"),
+            # another practice, written as a binary literal in capitals, with a wrong sex
+            patient("ada again", "0x" + pseudonym(ADA).upper(), 2012, 3, "male"),
+            patient("a sister's", pseudonym(ADA), 2013, 3, "female"),
             patient("ada before", pseudonym(OLD), 2012, 3, "female"),
             patient("ben's number", pseudonym(BEN), 2012, 3, "female"),  # a brother's, by a slip
             patient("nobody's", pseudonym(UNKNOWN), 2012, 3, "female"),
@@ -94,13 +102,33 @@ def test_pseudonyms_find_their_persons_and_wrong_ones_do_not(tmp_path):
         counts, persons = linked(con, keys)
     assert persons["ada"] == persons["ada again"] == persons["ada before"] == persons[ADA]
     others = {k: v for k, v in persons.items() if v != persons[ADA]}
-    assert len(set(others.values())) == len(others) == 6  # each alone, Ben too
+    assert len(set(others.values())) == len(others) == 7  # each alone, Ben too
     assert {k: v for k, v in counts.items() if k.startswith("pseudonymised")} == {
-        "pseudonymised numbers": 7,
+        "pseudonymised numbers": 8,
         "pseudonymised numbers of suppliers without a key": 0,
         "pseudonymised numbers without a match": 3,
-        "pseudonymised numbers refused by birth and sex": 1,
+        "pseudonymised numbers refused by birth": 2,
     }
+
+
+def test_a_hospital_s_slip_does_not_join_brother_and_sister(tmp_path):
+    """Ben came in under Ada's number. Nothing but that number joins his visit with her practice."""
+    with opened(tmp_path) as (con, keys):
+        put_clear(con)
+        put_patients(con, patient("ada", pseudonym(ADA), 2012, 3, "female"))
+        visit = {"spell_id": "1", "nhs_number": ADA, "birth_date": date(2009, 11, 30)}
+        put(con, "nwl_icb.2025-03.cc", "sus_apc", "spell", [visit | {"sex_code": "1"}])
+        give_key(tmp_path)
+        _, persons = linked(con, keys)
+        update_registry(con)
+        con.execute("ATTACH ':memory:' AS warehouse")
+        publish_bridge(con)
+        tiers = dict(con.execute("SELECT feed, tier FROM warehouse.linkage.bridge").fetchall())
+        sizes = con.execute("SELECT count(*) FROM linkage.main.person GROUP BY cluster").fetchall()
+    assert persons["ada"] == persons[ADA]
+    assert sorted(sizes) == [(1,), (1,), (2,)]
+    # the number was believed for year and month of birth: as sure as any other that agrees
+    assert (tiers["gp_olids"], tiers["sus_apc"]) == ("identifier", "unlinked")
 
 
 @pytest.mark.parametrize("supplier", [None, "other_icb"])

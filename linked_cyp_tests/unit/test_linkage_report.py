@@ -364,13 +364,16 @@ def changed(*rows: tuple) -> pl.DataFrame:
         (changed(("linked_to_other", "ethnicity", "Black", 172.0, 200.0)), set()),  # by chance
         (changed(("linked_to_other", "", "", 800.0, 1000.0)), {"linkage_rate__drift"}),
         (changed(("weight_shift", "", "", 0.4, None)), {"match_weight__drift"}),
-        (changed(("contradiction_sex", "", "", 30.0, 1000.0)), {"contradiction__share"}),
+        (changed(("contradiction_sex", "", "", 40.0, 1000.0)), {"contradiction__share"}),
+        (changed(("contradiction_sex", "", "", 20.0, 1000.0)), set()),
         (
             changed(("contradiction_sex", "", "", 90.0, 1000.0)),
             {"contradiction__share", "contradiction__limit"},
         ),
         (changed(("precision", "", "", 950.0, 1000.0)), {"precision__low"}),
         (changed(("merged_twins", "", "", 20.0, 1000.0)), {"twins__apart"}),
+        (changed(("merged_twins", "", "", 7.0, 1000.0)), set()),
+        (changed(("merged_siblings", "", "", 7.0, 1000.0)), {"twins__apart"}),
         (changed(("merged_adoption", "", "", 1.0, 9.0)), {"adoption__never_linked"}),
         (changed(("made_up", "", "", float("nan"), 9.0)), {"estimate__finite"}),
     ],
@@ -421,6 +424,7 @@ def test_a_decision_that_was_applied_still_tells_of_its_kind():
     con.execute(
         f"""CREATE TABLE pairs AS SELECT n AS record_key_l, n + 100 AS record_key_r,
             21.0 AS match_weight, 1 AS model_id, {gammas} FROM range(1, 41) r(n);
+        CREATE TABLE number_holder (record_key BIGINT, holder BIGINT);
         CREATE TABLE model AS SELECT 1 AS model_id,
             '{{"probability_two_random_records_match": 0.5}}' AS settings;
         CREATE TABLE person AS SELECT record_key_l AS record_key, record_key_l AS cluster FROM pairs
@@ -508,12 +512,14 @@ def test_no_release_while_a_report_is_owed():
 
 def test_a_siblings_number_is_no_identifier_tier():
     """Records 1 and 2 share a number and a birth date; 3 came in by name, and has 1's number too
-    but another birth date and forename; of 6 nothing is known but 1's number."""
+    but another birth date and forename; of 6 nothing is known but 1's number, and of 7 nothing but
+    that it was given 1's number for its year and month of birth."""
     con = duckdb.connect()
     con.execute(
         """ATTACH ':memory:' AS linkage; ATTACH ':memory:' AS warehouse; USE linkage;
-        CREATE TABLE person AS SELECT unnest([1, 2, 3, 4, 5, 6]) AS record_key,
-            unnest([1, 1, 1, 4, 5, 1]) AS cluster;
+        CREATE TABLE person AS SELECT unnest([1, 2, 3, 4, 5, 6, 7]) AS record_key,
+            unnest([1, 1, 1, 4, 5, 1, 1]) AS cluster;
+        CREATE TABLE number_holder AS SELECT 7 AS record_key, 1 AS holder;
         CREATE TABLE registry AS SELECT record_key, cluster + 100 AS person_id,
             true AS is_current FROM person;
         CREATE TABLE person_record AS SELECT record_key, 0 AS alternative, 1 AS source,
@@ -533,13 +539,11 @@ def test_a_siblings_number_is_no_identifier_tier():
     pairs = [
         {"record_key_l": 1, "record_key_r": 2, "match_weight": 30.0, **agree},
         {"record_key_l": 1, "record_key_r": 3, "match_weight": 20.0, **differ, "nhs": agree["nhs"]},
-        {
-            "record_key_l": 1,
-            "record_key_r": 6,
-            "match_weight": 16.0,
-            **unknown,
-            "nhs": agree["nhs"],
-        },
+        *(
+            {"record_key_l": 1, "record_key_r": other, "match_weight": 16.0}
+            | {**unknown, "nhs": agree["nhs"]}
+            for other in (6, 7)
+        ),
     ]
     frame = pl.DataFrame(pairs).rename(lambda c: f"gamma_{c}" if c in agree else c)
     con.register("scored", frame.to_arrow())
@@ -554,6 +558,7 @@ def test_a_siblings_number_is_no_identifier_tier():
         4: "unlinked",
         5: "excluded",
         6: "strong",
+        7: "identifier",
     }
 
 

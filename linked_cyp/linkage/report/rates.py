@@ -17,6 +17,7 @@ import polars as pl
 from linked_cyp.contracts import Contract, Table
 from linked_cyp.linkage.report.quality import measures
 from linked_cyp.release.gate import DELIVERIES, exists
+from linked_cyp.release.link_quality import AGES, QUINTILES
 from linked_cyp.sql import literal, quoted
 
 SPINE = "pds_demographics"
@@ -28,7 +29,6 @@ _COLUMNS = {
     "age": ("birth_month",),
     "deprivation": ("lsoa11_code", "home_lsoa11_code"),
 }
-AGES = (("0 to 4", 5), ("5 to 9", 10), ("10 to 14", 15), ("15 to 17", 18), ("18 and over", 200))
 
 
 def linkage_rates(
@@ -206,12 +206,3 @@ def _labels(seeds: Path) -> pl.DataFrame:
         .drop_nulls("label")
         .unique(["kind", "feed", "code"], keep="first", maintain_order=True)
     )
-
-
-QUINTILES = {
-    1: "1 (most deprived fifth)",
-    2: "2",
-    3: "3",
-    4: "4",
-    5: "5 (least deprived fifth)",
-}

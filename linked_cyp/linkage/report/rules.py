@@ -17,10 +17,15 @@ KEY = ("linkage", "report")
 WRITTEN = "report__written"
 FALL = 0.02  # of a rate, since the last run, beyond chance
 FALL_IN_A_GROUP = 0.05
-MANY_CONTRADICTIONS = 0.01  # of children with two records; twice what sex and date errors explain
+# Of children with two records. Mistyped dates alone explain 1.3 %: so many of 5,000 invented
+# children with eight records each have two dates of birth when every record is where it belongs.
+MANY_CONTRADICTIONS = 0.02
 TOO_MANY_CONTRADICTIONS = 0.05
 FEWEST_PRECISION = 0.995
-MOST_TWINS_MERGED = 0.001
+# A hospital record without names that came under the twin's NHS number agrees with the twin in all
+# it has, so some twins are merged whatever linkage does; other brothers' and sisters' dates differ.
+MOST_TWINS_MERGED = 0.005
+MOST_SIBLINGS_MERGED = 0.001
 
 _THIS = "run_id = (SELECT max(run_id) FROM {batch})"
 _LAST = (
@@ -84,10 +89,11 @@ def quality_rules() -> list[Rule]:
         ),
         zero_rows(
             "twins__apart",
-            f"SELECT 1 FROM {{batch}} WHERE {_THIS} AND measure IN ('merged_twins',"
-            f" 'merged_siblings') AND low > {MOST_TWINS_MERGED}",
-            f"On known truth, at most {MOST_TWINS_MERGED:.1%} of twins, and of other brothers and"
-            " sisters, may be one child.",
+            f"SELECT 1 FROM {{batch}} WHERE {_THIS} AND (measure = 'merged_twins'"
+            f" AND low > {MOST_TWINS_MERGED} OR measure = 'merged_siblings'"
+            f" AND low > {MOST_SIBLINGS_MERGED})",
+            f"On known truth, at most {MOST_TWINS_MERGED:.1%} of twins, and"
+            f" {MOST_SIBLINGS_MERGED:.1%} of other brothers and sisters, may be one child.",
             "warn",
         ),
         zero_rows(

@@ -16,8 +16,10 @@ from pathlib import Path
 from linked_cyp.contracts import Contract
 from linked_cyp.errors import value_free
 from linked_cyp.organisation import Organisation, load_organisation
+from linked_cyp.plain_words import PlainWords, load_plain_words
 from linked_cyp.release.companions.hdruk import hdruk_metadata
 from linked_cyp.release.companions.lineage import lineage_events
+from linked_cyp.release.companions.public import CHILDREN, FAMILIES, for_children, for_families
 from linked_cyp.release.files import BUILDING, ReleaseRef
 from linked_cyp.release.project import Project, load_project, projects
 from linked_cyp.research.release import Release, open_release
@@ -33,6 +35,7 @@ class Setting:
 
     contracts: Mapping[str, Contract]
     organisation: Organisation
+    words: PlainWords
     projects: Mapping[str, Project]
 
 
@@ -46,6 +49,8 @@ COMPANIONS: Mapping[str, Callable[[Release, Setting], str]] = {
         hdruk_metadata(release, setting.organisation)
     ),
     "lineage.openlineage.json": lambda release, _: _json(lineage_events(release)),
+    CHILDREN: for_children,
+    FAMILIES: for_families,
 }
 
 
@@ -53,12 +58,14 @@ def setting_of(settings: Settings, contracts: Mapping[str, Contract]) -> Setting
     """What this installation declares.
 
     Raises:
-        LinkedCypError: the organisation or a project is not declared as it has to be.
+        LinkedCypError: the organisation, the plain words or a project is not declared as it has to
+            be.
     """
     folder = settings.contracts / "projects"
     return Setting(
         contracts=contracts,
         organisation=load_organisation(settings.contracts),
+        words=load_plain_words(settings.contracts),
         projects={name: load_project(folder, name) for name in projects(folder)},
     )
 

@@ -41,7 +41,7 @@ def hdruk_metadata(release: Release, organisation: Organisation) -> dict[str, An
     sequence = int(str(about["release_id"]).split("-")[0])
     version = f"{sequence}.0.0"
     published = _moment(about["published_at"])
-    children = _children(release)
+    children = rounded(children_in(release)) or 0
     document = {
         "identifier": str(uuid.uuid5(uuid.NAMESPACE_URL, _address(organisation, about))),
         "version": version,
@@ -144,15 +144,15 @@ def _schema() -> dict[str, Any]:
     return json.loads(text)
 
 
-def _children(release: Release) -> int:
-    """Children in any table, rounded."""
+def children_in(release: Release) -> int:
+    """Children in any table, to be rounded before anybody sees it."""
     holding = release.query(
         "SELECT table_schema, table_name FROM dictionary WHERE column_name = 'person_id'"
     ).rows()
     if not holding:
         return 0
     each = " UNION ".join(f"SELECT person_id FROM {s}.{t}" for s, t in holding)
-    return rounded(int(release.query(f"SELECT count(*) FROM ({each})").item())) or 0
+    return int(release.query(f"SELECT count(*) FROM ({each})").item())
 
 
 def _start(release: Release) -> dt.date:
