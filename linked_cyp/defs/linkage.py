@@ -22,6 +22,7 @@ from linked_cyp.linkage import (
     update_registry,
 )
 from linked_cyp.linkage import checks as linkage_checks
+from linked_cyp.linkage.bridge import links_fingerprint
 from linked_cyp.linkage.report import rules as report_rules
 from linked_cyp.linkage.retraining import retrain
 from linked_cyp.linkage.spark import Spark
@@ -262,10 +263,13 @@ def bridge() -> dg.AssetsDefinition:
             refuse_failed(provenance.failed(connection, "linkage"))
             # From here on nothing is released until this bridge was checked and reported on.
             report_rules.owe(connection, run_id=context.run.run_id)
+            before = None if _owes_curated(connection) else links_fingerprint(connection)
             owe_curated(connection, run_id=context.run.run_id)
             relation = "warehouse.linkage.bridge"
             checks.owed(connection, BRIDGE, relation, RULES["bridge"](), context)
             counts = publish_bridge(connection)
+            if before is not None and links_fingerprint(connection) == before:
+                settle_curated(connection, run_id=context.run.run_id)
             own = ["/".join(key) for key in (BRIDGE, report_rules.KEY)]
             provenance.copy_checks(connection, "linkage", "warehouse", "linkage/", but=own)
             yield dg.MaterializeResult(
@@ -277,13 +281,26 @@ def bridge() -> dg.AssetsDefinition:
     return published
 
 
+CURATED_OWED = "dbt__built_after_linkage"
+
+
 def owe_curated(connection: Any, *, run_id: str) -> None:
     """No release until the curated tables are made again: with the bridge of before they may hold
-    who has opted out since. A whole dbt build settles it."""
-    outcome = CheckOutcome("dbt__built_after_linkage", False, "error")
+    who has opted out since. A whole dbt build settles it, and so does a bridge that is the same."""
+    outcome = CheckOutcome(CURATED_OWED, False, "error")
     provenance.record_checks(
-        connection, "warehouse", {DBT: [outcome]}, run_id=run_id, only=[outcome.name]
+        connection, "warehouse", {DBT: [outcome]}, run_id=run_id, only=[CURATED_OWED]
     )
+
+
+def settle_curated(connection: Any, *, run_id: str) -> None:
+    """The curated tables stand: nothing that they were made from has changed."""
+    provenance.record_checks(connection, "warehouse", {DBT: []}, run_id=run_id, only=[CURATED_OWED])
+
+
+def _owes_curated(connection: Any) -> bool:
+    provenance.ensure(connection, "warehouse")
+    return f"{'/'.join(DBT)}: {CURATED_OWED}" in provenance.failed(connection, "warehouse")
 
 
 def _owed(connection: Any, key: Sequence[str], context: dg.AssetExecutionContext) -> None:

@@ -88,6 +88,25 @@ def publish_bridge(
     return measures
 
 
+def links_fingerprint(con: duckdb.DuckDBPyConnection) -> tuple[int, ...] | None:
+    """What the curated tables take from linkage, as numbers that differ when it does; None where
+    nothing was published."""
+    tables = ("bridge", "delivery", "opt_out", "opted_out")
+    held = con.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'warehouse'"
+        " AND schema_name = 'linkage' AND list_contains(?, table_name)",
+        [list(tables)],
+    ).fetchone()
+    if held != (len(tables),):
+        return None
+    numbers: list[int] = []
+    for name in tables:
+        numbers += con.execute(
+            f"SELECT count(*), coalesce(bit_xor(hash(t)), 0) FROM warehouse.linkage.{name} AS t"
+        ).fetchall()[0]
+    return tuple(numbers)
+
+
 def _bridge_sql(chosen: Parameters) -> str:
     return f"""
         WITH inside AS (

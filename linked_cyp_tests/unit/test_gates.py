@@ -11,7 +11,7 @@ import pytest
 from linked_cyp.contracts import load_contracts
 from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER, LEDGER_RULES
-from linked_cyp.defs.linkage import owe_curated
+from linked_cyp.defs.linkage import owe_curated, settle_curated
 from linked_cyp.expectations import CheckOutcome, run_rules
 from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
 from linked_cyp.provenance import record_checks
@@ -72,6 +72,9 @@ def test_tables_made_before_the_links_stop_a_release(con: duckdb.DuckDBPyConnect
     owe_curated(con, run_id="r")
     assert gate(con) == ["check failed: dbt: dbt__built_after_linkage"]
     record_checks(con, "warehouse", {DBT: [built]}, run_id="r")  # as a dbt build does
+    assert gate(con) == []
+    owe_curated(con, run_id="r")
+    settle_curated(con, run_id="r")  # as linkage does that changed nothing
     assert gate(con) == []
 
 
