@@ -7,9 +7,12 @@ neither can what is left over of the whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SMALLEST = 10
 BASE = 5
 FEWEST = 50  # children of whom a share is told although under 10 are left over
+FITTING = 4  # values that a suppressed count, or a sum of them, may have by all that is shown
 
 
 def rounded(count: int) -> int | None:
@@ -37,3 +40,20 @@ def share(part: int, whole: int) -> float | None:
     if top is None or not bottom or (rest is None and whole < FEWEST):
         return None
     return round(1 - BASE / bottom if rest is None else top / bottom if rest else 1.0, 2)
+
+
+def hidden(total: int, parts: Sequence[int]) -> set[int]:
+    """Places of the parts of a shown total that are not to be shown.
+
+    Those from 1 to 9, and the smallest of the others too where taking what is shown from the total
+    would leave fewer than :data:`FITTING` values for them: rounded counts are off by two at most.
+    """
+    small = {i for i, n in enumerate(parts) if 0 < n < SMALLEST}
+    shown = [i for i, n in enumerate(parts) if n and i not in small]
+    if not (small and shown):
+        return small
+    left = (rounded(total) or 0) - sum(rounded(parts[i]) or 0 for i in shown)
+    slack = BASE // 2 * (1 + len(shown))
+    least, most = len(small), (SMALLEST - 1) * len(small)
+    fitting = min(most, left + slack) - max(least, left - slack) + 1
+    return small if fitting >= FITTING else small | {min(shown, key=lambda i: parts[i])}
