@@ -31,11 +31,16 @@ def dbt_program() -> Path:
     return Path(sys.executable).with_name("dbt")
 
 
-def dbt_environment(warehouse: Path, logs: Path) -> dict[str, str]:
-    """What dbt is given: the warehouse, a place for its logs, and no way to send anything."""
+def dbt_environment(warehouse: Path, work: Path) -> dict[str, str]:
+    """What dbt is given: the warehouse, and no way to send anything.
+
+    Its logs and what does not fit in memory go to the private folder ``work``, which the caller
+    removes. The profile reads ``LINKED_CYP_MEMORY_LIMIT`` as :class:`Settings` does.
+    """
     return {
         "LINKED_CYP_WAREHOUSE": str(warehouse),
-        "DBT_LOG_PATH": str(logs),
+        "LINKED_CYP_SPILL": str(work / "spill"),
+        "DBT_LOG_PATH": str(work / "logs"),
         "DBT_LOG_LEVEL_FILE": "none",  # every statement, kept by nobody; a tenth of dbt's time
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
@@ -108,7 +113,7 @@ def _compile(settings: Settings, path: Path) -> None:
                 "--target-path",
                 str(scratch / "target"),
             ],
-            env={**os.environ, **dbt_environment(warehouse, scratch / "logs")},
+            env={**os.environ, **dbt_environment(warehouse, scratch)},
             capture_output=True,
             text=True,
             check=False,

@@ -25,7 +25,7 @@ from linked_cyp.lineage import dagster_column_deps, lineage
 from linked_cyp.pseudonymise import ensure_tables
 from linked_cyp.settings import Settings
 from linked_cyp.sql import quoted
-from linked_cyp.stores import Stores
+from linked_cyp.stores import Stores, prepare_folder
 
 DBT = ("dbt",)
 ZONES = ("curated", "cohort")
@@ -129,17 +129,19 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
         LinkedCypError: a model could not be built or a test of error severity failed.
     """
     settings = stores.settings
-    work = settings.dagster_home / "dbt" / context.run.run_id
+    # named after this process, so that what a killed run leaves is swept
+    work = settings.work / f"{os.getpid()}-dbt-{context.run.run_id}"
     with stores.connect(warehouse="rw") as connection:
         ensure_tables(connection, load_contracts(settings.contracts).values())
         started = [CheckOutcome("dbt__finished", False, "error")]
         provenance.record_checks(connection, "warehouse", {DBT: started}, run_id=context.run.run_id)
-    os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work / "logs"))
+    os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work))
     dbt = DbtCliResource(
         project_dir=str(settings.dbt_project),
         profiles_dir=str(settings.dbt_project),
         dbt_executable=str(dbt_manifest.dbt_program()),
     )
+    prepare_folder(work)
     try:
         dbt_manifest.seed_partial_parse(settings, work / "target")
         invocation = dbt.cli(

@@ -103,7 +103,7 @@ def dbt_build(project: Path, warehouse: Path, work: Path, *arguments: str) -> No
             *("--target-path", str(work / "target")),
             *arguments,
         ],
-        env={**os.environ, **dbt_environment(warehouse, work / "logs")},
+        env={**os.environ, **dbt_environment(warehouse, work)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,33 @@
+"""dbt's DuckDB keeps to the memory and the places that it is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+import yaml
+
+from linked_cyp.dbt_manifest import dbt_environment
+from linked_cyp.settings import MEMORY_LIMIT, PROJECT_ROOT
+
+
+def output(environment: dict[str, str]) -> dict[str, dict[str, str]]:
+    def env_var(name: str, default: str) -> str:
+        return environment.get(name, default)
+
+    text = (PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text(encoding="utf-8")
+    profile = jinja2.Template(text).render(env_var=env_var)
+    return yaml.safe_load(profile)["linked_cyp"]["outputs"]["warehouse"]
+
+
+def test_dbt_spills_into_the_work_folder(tmp_path: Path) -> None:
+    found = output(dbt_environment(tmp_path / "warehouse.duckdb", tmp_path / "work"))
+    assert found["config_options"]["temp_directory"] == str(tmp_path / "work" / "spill")
+    assert found["path"] == str(tmp_path / "warehouse.duckdb")
+
+
+def test_dbt_has_the_memory_limit_of_every_other_step() -> None:
+    assert output({})["config_options"]["memory_limit"] == MEMORY_LIMIT
+    assert output({"LINKED_CYP_MEMORY_LIMIT": ""})["config_options"]["memory_limit"] == MEMORY_LIMIT
+    given = output({"LINKED_CYP_MEMORY_LIMIT": "2GB"})
+    assert given["config_options"]["memory_limit"] == "2GB"
