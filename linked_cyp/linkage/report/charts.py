@@ -15,12 +15,9 @@ from markupsafe import Markup
 from linked_cyp.linkage.splink_session import linker
 from linked_cyp.linkage.training import current_model
 from linked_cyp.pages import charts
+from linked_cyp.pages.figures import INK, LOW, PADDING, SOFT, WIDTH
 
-INK, SOFT, LOW = "#00527a", "#8a8a8a", "#c75300"
-WIDTH = 430
 SPACING = 18
-# Fonts are measured where the chart is drawn and shown where they may be wider.
-PADDING = {"left": 34, "right": 16, "top": 5, "bottom": 5}
 SPLINK = {
     "match_weights": (
         "Match weights of the model",
@@ -91,31 +88,6 @@ def dots(rows: pl.DataFrame, overall: float | None, *, title: str, description: 
         )
         .resolve_scale(y="independent")
     )
-    return charts.svg(chart.properties(padding=PADDING), title=title, description=description)
-
-
-def bars(rows: pl.DataFrame, *, title: str, description: str, log: bool = False) -> Markup:
-    """Counts as horizontal bars with their numbers beside them.
-
-    Args:
-        rows: ``label``, ``count`` (as shown; 0 where suppressed) and ``text``.
-    """
-    import altair as alt
-
-    base = alt.Chart(alt.Data(values=rows.to_dicts())).encode(
-        y=alt.Y(
-            "label:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelPadding=8),
-        )
-    )
-    scale = alt.Scale(type="symlog") if log else alt.Scale()
-    x = alt.X("count:Q", axis=None, scale=scale)
-    chart = alt.layer(
-        base.mark_bar(color=INK, height={"band": 0.7}).encode(x=x),
-        base.mark_text(align="left", dx=5, fontSize=13).encode(x=x, text="text:N"),
-    ).properties(width=WIDTH, height={"step": 26})
     return charts.svg(chart.properties(padding=PADDING), title=title, description=description)
 
 

@@ -11,10 +11,10 @@ import polars as pl
 from linked_cyp.linkage.edges import EDGE_CLASSES
 from linked_cyp.linkage.model import BLOCKING_RULES
 from linked_cyp.linkage.parameters import parameters
-from linked_cyp.linkage.report import charts
 from linked_cyp.linkage.report.drift import changes
 from linked_cyp.linkage.report.quality import pick, shown_count, suppressed
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
+from linked_cyp.pages import figures
 
 STEPS = {
     "step_records": "source persons",
@@ -83,7 +83,7 @@ def funnel(measures: pl.DataFrame, titles: Mapping[str, str]) -> dict[str, Any]:
         }
         for row in steps["step_records"]
     ]
-    chart = charts.bars(
+    chart = figures.bars(
         pl.DataFrame(bars),
         title="From records to children",
         description="How many source persons remain at each step, and the children they make.",
