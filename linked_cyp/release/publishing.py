@@ -23,6 +23,7 @@ from linked_cyp.release.companions import setting_of, write_companions
 from linked_cyp.release.content import content_hash
 from linked_cyp.release.files import ReleaseRef
 from linked_cyp.release.gate import gate
+from linked_cyp.release.known_problems import known_problem_table
 from linked_cyp.release.link_quality import link_quality_table
 from linked_cyp.release.project import Project, load_project
 from linked_cyp.settings import Settings
@@ -161,7 +162,7 @@ def _write_records(
         record.check_table(con),
         link_quality_table(con, contracts),
         record.opt_out_table(con),
-        record.known_problem_table(contracts, project),
+        known_problem_table(con, contracts, project, tables, edges),
     )
     with transaction(con):
         for table in made:

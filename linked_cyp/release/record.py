@@ -21,7 +21,6 @@ from linked_cyp.lineage import ColumnRef, Edge, edge_rows, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
 from linked_cyp.release.disclosure import rounded
 from linked_cyp.release.gate import CHECKS, DELIVERIES, OPT_OUTS, exists
-from linked_cyp.release.project import Project
 from linked_cyp.sql import quoted
 
 BRIDGE = "warehouse.linkage.bridge"
@@ -259,21 +258,6 @@ def opt_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
             ("records_without_number", "BIGINT", "Of these, without an NHS number; rounded."),
         ),
         [(*row[:6], *(None if n is None else rounded(n) for n in row[6:])) for row in rows],
-    )
-
-
-def known_problem_table(contracts: Mapping[str, Contract], project: Project) -> RecordTable:
-    stated = {(c.feed, " ".join(c.limitations.split())) for c in contracts.values()}
-    rows = sorted((feed, text) for feed, text in stated if text)
-    return RecordTable(
-        "main",
-        "known_problem",
-        "What to know before drawing conclusions.",
-        (
-            ("concerns", "VARCHAR", "The feed concerned, or the release as a whole."),
-            ("problem", "VARCHAR", "The problem, in words."),
-        ),
-        [*rows, *(("release", problem) for problem in project.known_problems)],
     )
 
 

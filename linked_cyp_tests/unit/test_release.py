@@ -137,7 +137,71 @@ def test_a_release_tells_where_it_comes_from_without_small_numbers(beta: Path) -
         ("sus_apc", "all", 25, 1.0),
         ("sus_apc", "identifier", 25, 1.0),
     ]
-    assert rows(beta, "SELECT * FROM known_problem") == [("release", "Everything is made up.")]
+    assert rows(beta, "FROM known_problem WHERE origin = 'declared'") == [
+        ("release", "Everything is made up.", "declared")
+    ]
+
+
+def test_problems_found_in_making_a_release_are_told(made: tuple[Settings, Keys]) -> None:
+    settings, keys = made
+    change(settings, FOUND)
+    settings.opt_outs.write_text(DECIDED, encoding="utf-8")
+    path = publish(settings, "alpha", keys=keys, now=NOW).path
+    found = rows(path, "SELECT concerns, problem FROM known_problem WHERE origin = 'found'")
+    assert found == [
+        ("release", "The national_data_opt_out was not applied: It is all invented, a test."),
+        (
+            "release",
+            "An older list of the type1_opt_out was allowed, of 2025-01-01: The practices were"
+            " asked.",
+        ),
+        (
+            "release",
+            "Records without an NHS number are left out, as nobody can be asked about the"
+            " type1_opt_out: under 10. Services that know it less often lose more.",
+        ),
+        ("ssda903", "The delivery of brent for 2023 was refused: nothing of it is here."),
+        (
+            "ssda903",
+            "Some rows break the Department for Education's validation rules for this return;"
+            " provenance.check_result names the rules and deliveries.",
+        ),
+        (
+            "ssda903",
+            "The check upn__valid fails in some rows (a warning): header (1 of 1 deliveries).",
+        ),
+        ("curated.child", "Columns without a value in any row: lsoa21_code."),
+        ("cohort.admission", "It has no rows."),
+    ]
+
+
+DECIDED = """
+[national_data_opt_out]
+applied = false
+because = "It is all invented, a test."
+[type1_opt_out]
+max_age_days = 400
+because = "The practices were asked."
+"""
+FOUND = """
+    INSERT INTO warehouse.linkage.opt_out VALUES
+        ('national_data_opt_out', false, 'It is all invented, a test.', 'x', NULL, 21, 0, 0),
+        ('type1_opt_out', true, 'The practices were asked.', 'x', DATE '2025-01-01', 400, 9, 7),
+        ('local_objection', true, NULL, 'x', DATE '2026-01-01', 45, 3, 0);
+    INSERT INTO warehouse.provenance.check_result VALUES
+        ('raw/ssda903/oc2', 'brent.2024.aaa', 'rule_903_191', 'warn', false, '{}', 'r1',
+         TIMESTAMP '2026-01-01'),
+        ('raw/ssda903/oc2', 'brent.2024.aaa', 'sdq_score__range', 'warn', false, '{}', 'r1',
+         TIMESTAMP '2026-01-01'),
+        ('raw/ssda903/oc2', 'brent.2024.aaa', 'sdq_score__range', 'warn', true, '{}', 'r2',
+         TIMESTAMP '2026-01-02'),
+        ('linkage/report', NULL, 'rates__steady', 'warn', false, '{}', 'r1',
+         TIMESTAMP '2026-01-01');
+    UPDATE warehouse.curated.child SET lsoa21_code = NULL;
+    DELETE FROM warehouse.cohort.admission;
+    INSERT INTO warehouse.pseudonymised.delivery VALUES
+        ('brent.2024.ccc', 'brent', 'ssda903', '2024', 2024, 'withdrawn', 4, 4, 0);
+"""
 
 
 def test_the_file_is_read_only_and_alone(made: tuple[Settings, Keys]) -> None:
