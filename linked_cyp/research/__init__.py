@@ -12,9 +12,10 @@ database, no extension, no export, and no way to turn that off. That keeps a que
 what leaves the secure environment is for its output checking to decide.
 """
 
+from linked_cyp.research.output import rounded_counts
 from linked_cyp.research.release import Release, open_release
 from linked_cyp.research.variable import Variable
 
 open = open_release  # read as research.open(...)
 
-__all__ = ["Release", "Variable", "open", "open_release"]
+__all__ = ["Release", "Variable", "open", "open_release", "rounded_counts"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
+from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,25 +16,37 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from linked_cyp.errors import LinkedCypError
-from linked_cyp.research.session import locked_session
+from linked_cyp.research.names import near, unknown
+from linked_cyp.research.session import locked_session, only_asks
 from linked_cyp.research.variable import Variable
 from linked_cyp.sql import quoted
 
 RESEARCH = "table_schema IN ('curated', 'cohort')"
+NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
 def open_release(path: Path | str, *, memory_limit: str = "4GB") -> Release:
     """Open a release's file (``releases/<project>/current.duckdb``).
+
+    Warns when the project's permission to use the data has expired.
+
+    Args:
+        path: the release's file.
+        memory_limit: what a query may take, as DuckDB writes it; one that needs more fails.
 
     Raises:
         LinkedCypError: there is no such file, or it is no release.
     """
     con = locked_session(Path(path), memory_limit)
     try:
-        return Release(con)
+        release = Release(con)
     except duckdb.Error:
         con.close()
         raise LinkedCypError(f"{path} is a database, but no release of linked_cyp") from None
+    expiry = release.about["expiry"]
+    if expiry < dt.datetime.now(dt.UTC).date():
+        warnings.warn(f"{release}: to be used until {expiry:%d %B %Y} only", stacklevel=2)
+    return release
 
 
 class Release:
@@ -55,16 +70,48 @@ class Release:
     def __repr__(self) -> str:
         return f"<release {self._about['release_id']} of project {self._about['project']}>"
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        about = self._about
+        period = f"{about['period_start'] or 'any time'} to {about['period_end'] or 'any time'}"
+        rows = {
+            "Release": about["release_id"],
+            "Project": about["project"],
+            "Purpose": about["purpose"],
+            "Whose data": about["cohort"],
+            "Period": period if about["period_start"] or about["period_end"] else "any time",
+            "To be used until": about["expiry"],
+            "Made": f"{about['published_at']:%d %B %Y}",
+        }
+        told = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<p><strong>{escape(about['title'])}</strong></p><table>{told}</table>"
+
     def close(self) -> None:
         self._con.close()
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pl.DataFrame:
         """What a query returns, as a Polars frame.
 
+        Args:
+            sql: one query, or some that make temporary tables and one that asks.
+            parameters: values for ``?`` in order, or for ``$name`` by name.
+
         Raises:
+            LinkedCypError: it is no query: a release is asked and never changed.
             duckdb.Error: the query is wrong, or asks for more than the release.
         """
-        return self._con.execute(sql, parameters).pl()
+        try:
+            only_asks(self._con, sql)
+            return self._con.execute(sql, parameters).pl()
+        except duckdb.CatalogException as error:
+            missing = NO_TABLE.search(str(error))
+            found = near(missing.group(1), self._known()) if missing else []
+            if found:
+                error.add_note(f"tables of this release named like it: {', '.join(found)}")
+            raise
 
     @property
     def about(self) -> dict[str, Any]:
@@ -108,19 +155,31 @@ class Release:
             [schema, name],
         )
 
+    def find(self, words: str) -> pl.DataFrame:
+        """Variables whose name, table or description holds every one of these words."""
+        text = "lower(concat_ws(' ', table_schema, table_name, column_name, description))"
+        holds = " AND ".join(f"contains({text}, ?)" for _ in words.split())
+        return self.query(
+            f"""
+            SELECT table_schema || '.' || table_name || '.' || column_name AS variable, description
+            FROM dictionary WHERE {RESEARCH} AND {holds or "false"}
+            ORDER BY table_schema, table_name, position
+            """,
+            words.lower().split(),
+        )
+
     def describe(self, variable: str) -> Variable:
         """One variable, named ``schema.table.column`` (or ``table.column``).
 
         Raises:
             LinkedCypError: there is no such table or column; names the nearest.
         """
-        table, _, column = variable.rpartition(".")
-        schema, name = self._table(table)
-        known = self.variables(f"{schema}.{name}")
-        match = known.filter(pl.col("variable") == column)
-        if match.is_empty():
-            raise LinkedCypError(_unknown("variable", column, known["variable"].to_list()))
-        row = match.row(0, named=True)
+        schema, name, column = self._variable(variable)
+        row = (
+            self.variables(f"{schema}.{name}")
+            .filter(pl.col("variable") == column)
+            .row(0, named=True)
+        )
         counts = self.query(
             f"SELECT count(*) AS n, count({quoted(column)}) AS k"
             f" FROM {quoted(schema)}.{quoted(name)}"
@@ -140,10 +199,12 @@ class Release:
         """Every step between a variable and the suppliers' fields, nearest first.
 
         Columns: ``distance`` (1 is the last step), and from and to as zone, table and column, with
-        the ``step`` (a treatment or a model).
+        the ``step`` (a treatment or a model). Suppliers' fields have zone ``supplier``.
+
+        Raises:
+            LinkedCypError: there is no such table or column; names the nearest.
         """
-        table, _, column = variable.rpartition(".")
-        schema, name = self._table(table)
+        schema, name, column = self._variable(variable)
         return self.query(
             """
             WITH RECURSIVE back AS (
@@ -192,8 +253,14 @@ class Release:
         try:
             assert_frame_equal(made, kept, check_dtypes=False)
         except AssertionError:
+            about = self._about
+            narrowed = (
+                about["cohort"] != "everybody" or about["period_start"] or about["period_end"]
+            )
+            why = ": this release was cut to a cohort or a period after it was made"
             raise LinkedCypError(
                 f"{schema}.{name} made again differs from what was released"
+                + (why if narrowed else "")
             ) from None
         return made
 
@@ -215,24 +282,35 @@ class Release:
             raise LinkedCypError(f"this release does not say how {schema}.{name} was made")
         return found.row(0, named=True)
 
+    def _known(self) -> list[str]:
+        """Full names of the research tables."""
+        found = self._con.execute(
+            "SELECT DISTINCT table_schema || '.' || table_name FROM dictionary"
+            f" WHERE {RESEARCH} ORDER BY 1"
+        ).fetchall()
+        return [name for (name,) in found]
+
     def _table(self, name: str) -> tuple[str, str]:
-        known = self.query(
-            f"SELECT DISTINCT table_schema, table_name FROM dictionary WHERE {RESEARCH} ORDER BY 1"
-        ).rows()
-        for schema, table in known:
-            if name in (table, f"{schema}.{table}"):
+        known = self._known()
+        for full in known:
+            schema, table = full.split(".")
+            if name in (table, full):
                 return schema, table
-        raise LinkedCypError(_unknown("table", name, [t for pair in known for t in _both(*pair)]))
+        raise LinkedCypError(unknown("table", name, known))
+
+    def _variable(self, name: str) -> tuple[str, str, str]:
+        """Schema, table and column of a variable named in full or without its schema."""
+        if name in self._known():
+            raise LinkedCypError(f"{name} is a table; variables({name!r}) lists what is in it")
+        table, _, column = name.rpartition(".")
+        if not table:
+            raise LinkedCypError(f"name the table too, as in table.{name}; find() looks everywhere")
+        schema, table = self._table(table)
+        known = self.variables(f"{schema}.{table}")["variable"].to_list()
+        if column not in known:
+            raise LinkedCypError(unknown("variable", column, known))
+        return schema, table, column
 
     def _count(self, table: str) -> int:
         schema, name = table.split(".")
         return int(self.query(f"SELECT count(*) FROM {quoted(schema)}.{quoted(name)}").item())
-
-
-def _both(schema: str, table: str) -> tuple[str, str]:
-    return f"{schema}.{table}", table
-
-
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"there is no {what} {name}" + (f"; did you mean {near[0]}?" if near else "")

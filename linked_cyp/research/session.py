@@ -9,6 +9,16 @@ import duckdb
 
 from linked_cyp.errors import LinkedCypError
 
+# What a query may be. The file is read-only, so CREATE and DROP reach temporary tables alone.
+# The settings below deny the rest too; DuckDB 1.5 denies some of it by ending the process.
+ASKING = frozenset(
+    {
+        duckdb.StatementType.SELECT,
+        duckdb.StatementType.EXPLAIN,
+        duckdb.StatementType.CREATE,
+        duckdb.StatementType.DROP,
+    }
+)
 # Set when the file is opened; `lock_configuration` comes last and holds for the session's life.
 LOCKED: Mapping[str, str] = {
     "enable_external_access": "false",  # files, ATTACH, COPY, LOAD, httpfs
@@ -40,3 +50,17 @@ def locked_session(path: Path, memory_limit: str = "4GB") -> duckdb.DuckDBPyConn
         )
     except duckdb.Error:
         raise LinkedCypError(f"{path} is not a release, or not one this version reads") from None
+
+
+def only_asks(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse whatever does more than ask.
+
+    Raises:
+        LinkedCypError: there is a statement other than a query or one of a temporary table.
+        duckdb.Error: it cannot be read as SQL.
+    """
+    for statement in con.extract_statements(sql):
+        if statement.type not in ASKING:
+            raise LinkedCypError(
+                f"a release answers queries and nothing else, not {statement.type.name}"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 import polars as pl
 
@@ -45,7 +46,20 @@ class Variable:
             lines.append("Made from: " + "; ".join(self.source_fields))
         return "\n".join(lines)
 
-    def _repr_markdown_(self) -> str:
-        """How a notebook shows it."""
-        first, *rest = str(self).splitlines()
-        return "\n\n".join([f"**{first}**", *rest])
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: in words, with its lineage folded away."""
+        first, *rest = [escape(line) for line in str(self).splitlines()]
+        words = "".join(f"<p>{line}</p>" for line in rest)
+        steps = "".join(
+            f"<tr><td>{escape(step)}</td><td>{escape(used)}</td><td>{escape(made)}</td></tr>"
+            for step, used, made in self.lineage.select(
+                "step",
+                pl.concat_str("from_zone", "from_table", "from_column", separator="."),
+                pl.concat_str("to_zone", "to_table", "to_column", separator=".").alias("made"),
+            ).rows()
+        )
+        head = "<tr><th>Step</th><th>From</th><th>To</th></tr>"
+        return (
+            f"<p><strong>{first}</strong></p>{words}<details><summary>Lineage,"
+            f" {self.lineage.height} steps</summary><table>{head}{steps}</table></details>"
+        )

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
 from linked_cyp import research
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.release import publish
 from linked_cyp.release.record import without_catalog
+from linked_cyp.research.session import locked_session
 from linked_cyp_tests.small_warehouse import CHILDREN, PROJECT, change, declare, make_warehouse
 
 COHORTS = """
@@ -59,7 +61,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def release(path: Path) -> Iterator[research.Release]:
     with research.open(path) as opened:
         yield opened
@@ -95,6 +97,62 @@ def test_what_is_not_there_is_said_with_the_nearest_name(release: research.Relea
         release.variables("curated.childs")
     with pytest.raises(LinkedCypError, match="no variable sexcode; did you mean sex_code"):
         release.describe("curated.child.sexcode")
+    with pytest.raises(LinkedCypError, match="no variable sexcode; did you mean sex_code"):
+        release.lineage("curated.child.sexcode")
+    with pytest.raises(LinkedCypError, match="no table admissions; did you mean cohort.admission"):
+        release.reproduce("admissions")
+    with pytest.raises(LinkedCypError, match="no table weather$"):
+        release.definition("weather")
+    with pytest.raises(
+        LinkedCypError, match=r"curated.child is a table; variables\('curated.child"
+    ):
+        release.describe("curated.child")
+    with pytest.raises(LinkedCypError, match="name the table too"):
+        release.describe("sex_code")
+
+
+def test_a_query_of_an_unknown_table_is_told_the_nearest(release: research.Release) -> None:
+    with pytest.raises(duckdb.CatalogException) as failed:
+        release.query("FROM admissions")
+    assert failed.value.__notes__ == ["tables of this release named like it: cohort.admission"]
+
+
+def test_variables_are_found_by_words(release: research.Release) -> None:
+    assert release.find("month OF birth")["variable"].to_list() == [
+        "cohort.girl.birth_month",
+        "curated.child.birth_month",
+    ]
+    assert release.find("weather").is_empty()
+    assert release.find(" ").is_empty()
+
+
+def test_how_a_notebook_shows_it(release: research.Release) -> None:
+    shown = release._repr_html_()
+    assert "<strong>Admissions of looked-after children</strong>" in shown
+    assert "<th>To be used until</th><td>2035-03-31</td>" in shown
+    variable = release.describe("cohort.girl.birth_month")._repr_html_()
+    assert "<strong>cohort.girl.birth_month (DATE, 100.0% filled)</strong>" in variable
+    assert "<td>girl</td><td>curated.child.birth_month</td><td>cohort.girl.birth_month</td>" in (
+        variable
+    )
+
+
+def test_counts_for_an_output_checker() -> None:
+    counts = pl.DataFrame({"group": ["a", "b", "c"], "n": [0, 9, 13], "share": [0.0, 0.4, 0.6]})
+    assert research.rounded_counts(counts, "n")["n"].to_list() == [0, None, 15]
+    with pytest.raises(LinkedCypError, match="no column m"):
+        research.rounded_counts(counts, "m")
+    with pytest.raises(LinkedCypError, match="share holds no counts"):
+        research.rounded_counts(counts, "share")
+
+
+def test_data_past_its_expiry_says_so(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "old.duckdb"
+    copy.write_bytes(path.read_bytes())
+    with duckdb.connect(str(copy)) as con:
+        con.execute("UPDATE provenance.release SET expiry = DATE '2026-01-31'")
+    with pytest.warns(UserWarning, match="to be used until 31 January 2026 only"):
+        research.open(copy).close()
 
 
 def test_a_cohort_is_made_again_from_its_definition(release: research.Release) -> None:
@@ -120,36 +178,143 @@ def test_a_table_that_does_not_follow_from_its_definition_is_found_out(
         changed.reproduce("cohort.girl")
 
 
+OUT_OF_REACH = [
+    "ATTACH '{folder}/other.db'",
+    "ATTACH ':memory:' AS mine",
+    "ATTACH 'https://example.org/other.db'",
+    "COPY curated.child TO '{folder}/out.csv'",
+    "COPY (FROM curated.child) TO '/dev/stdout'",
+    "COPY (FROM curated.child) TO 's3://bucket/out.parquet'",
+    "COPY curated.child FROM '{folder}/secret.csv'",
+    "EXPORT DATABASE '{folder}/out'",
+    "IMPORT DATABASE '{folder}/import'",
+    "FROM read_csv('{folder}/secret.csv')",
+    "FROM sniff_csv('{folder}/secret.csv')",
+    "FROM '{folder}/secret.csv'",
+    "FROM read_json('{folder}/secret.csv')",
+    "FROM read_parquet('{folder}/secret.parquet')",
+    "FROM parquet_metadata('{folder}/secret.parquet')",
+    "FROM read_text('{folder}/secret.csv')",
+    "FROM read_blob('{folder}/secret.csv')",
+    "FROM read_duckdb('{folder}/other.db')",
+    "FROM query_table('{folder}/secret.csv')",
+    "FROM query('COPY curated.child TO ''{folder}/out.csv''')",
+    "FROM sqlite_scan('{folder}/other.db', 'anything')",
+    "FROM 'https://example.org/anything.csv'",
+    "FROM read_csv('s3://bucket/anything.csv')",
+    "SELECT * FROM glob('{folder}/*')",
+    "SELECT getenv('PATH')",
+    "EXPLAIN ANALYZE COPY curated.child TO '{folder}/out.csv'",
+    "PREPARE stray AS FROM read_csv('{folder}/secret.csv')",
+    "CREATE TEMP TABLE mine AS FROM read_csv('{folder}/secret.csv')",
+    "INSTALL httpfs",
+    "INSTALL spatial FROM community",
+    "LOAD httpfs",
+    "LOAD '{folder}/evil.duckdb_extension'",
+    "UPDATE EXTENSIONS",
+    "SET enable_external_access = true",
+    "RESET enable_external_access",
+    "SET lock_configuration = false",
+    "RESET lock_configuration",
+    "SET temp_directory = '{folder}'",
+    "SET home_directory = '{folder}'",
+    "SET secret_directory = '{folder}'",
+    "SET extension_directory = '{folder}'",
+    "SET allowed_directories = ['{folder}']",
+    "SET allowed_paths = ['{folder}/secret.csv']",
+    "SET disabled_filesystems = ''",
+    "SET autoload_known_extensions = true",
+    "SET python_enable_replacements = true",
+    "SET log_query_path = '{folder}/log'",
+    "SET memory_limit = '900GB'",
+    "SET threads = 64",
+    "SET http_proxy = 'example.org'",
+    "PRAGMA enable_profiling = 'json'",
+    "PRAGMA profile_output = '{folder}/profile.json'",
+    "CREATE SECRET s (TYPE s3, KEY_ID 'a', SECRET 'b')",
+    "CREATE PERSISTENT SECRET s (TYPE http, BEARER_TOKEN 'b')",
+    "CREATE TABLE curated.mine AS SELECT 1",
+    "CREATE VIEW curated.mine AS SELECT 1",
+    "DELETE FROM curated.child",
+    "UPDATE curated.child SET sex_code = 'F'",
+    "INSERT INTO curated.child FROM curated.child",
+    "ALTER TABLE curated.child RENAME TO mine",
+    "DROP TABLE curated.child",
+    "COMMENT ON TABLE curated.child IS 'mine'",
+    "SELECT 1; COPY curated.child TO '{folder}/out.csv'",
+    "FROM local_frame",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A researcher's folder, with files that a session could read if it could read any."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    (place / "secret.csv").write_text('{"a": 1}\n{"a": 2}\n')
+    pl.DataFrame({"a": [1]}).write_parquet(place / "secret.parquet")
+    (place / "import").mkdir()
+    for name in ("schema.sql", "load.sql"):
+        (place / "import" / name).write_text("SELECT 1;")
+    duckdb.connect(str(place / "other.db")).close()
+    return place
+
+
+@pytest.mark.parametrize("sql", OUT_OF_REACH)
+def test_nothing_but_the_release_is_within_reach(
+    release: research.Release, path: Path, folder: Path, sql: str
+) -> None:
+    """By DuckDB's own settings, whatever the door in front of them lets pass."""
+    local_frame = pl.DataFrame({"one": [1]})
+    assert local_frame.height == 1
+    before = sorted(p.name for p in folder.iterdir())
+    with locked_session(path) as session, pytest.raises(duckdb.Error):
+        session.execute(sql.format(folder=folder)).fetchall()
+    with pytest.raises((duckdb.Error, LinkedCypError)):
+        release.query(sql.format(folder=folder))
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_an_open_session_could_read_those_files(folder: Path) -> None:
+    """What is refused above would have worked: it is the lock that refuses it."""
+    reading = [q for q in OUT_OF_REACH if q.startswith("FROM") and "{folder}/secret." in q]
+    assert len(reading) > 5
+    with duckdb.connect() as con:
+        for sql in reading:
+            assert con.execute(sql.format(folder=folder)).fetchall(), sql
+
+
 @pytest.mark.parametrize(
     "sql",
     [
-        "ATTACH '{folder}/other.db'",
-        "COPY curated.child TO '{folder}/out.csv'",
-        "EXPORT DATABASE '{folder}/out'",
-        "FROM read_csv('{folder}/secret.csv')",
-        "FROM '{folder}/secret.csv'",
-        "FROM read_text('{folder}/secret.csv')",
-        "SELECT * FROM glob('{folder}/*')",
-        "INSTALL httpfs",
-        "LOAD '{folder}/evil.duckdb_extension'",
-        "SET enable_external_access = true",
-        "SET temp_directory = '{folder}'",
-        "SET lock_configuration = false",
-        "CREATE TABLE curated.mine AS SELECT 1",
-        "DELETE FROM curated.child",
-        "FROM local_frame",
+        "CALL enable_logging(storage = 'file')",  # would end the process in DuckDB 1.5.5
+        "CALL enable_profiling(save_location = 'profile.json')",
+        "PRAGMA user_agent; CALL truncate_duckdb_logs()",
+        "BEGIN",
+        "VACUUM",
+        "SET search_path = 'cohort'",
+        "ATTACH '{path}' AS again (READ_ONLY)",
     ],
 )
-def test_nothing_but_the_release_is_within_reach(
-    release: research.Release, tmp_path: Path, sql: str
+def test_a_release_answers_queries_and_nothing_else(
+    release: research.Release, path: Path, sql: str
 ) -> None:
-    local_frame = release.query("SELECT 1 AS one")
-    assert local_frame.height == 1
-    (tmp_path / "secret.csv").write_text("a\n1\n")
-    before = sorted(p.name for p in tmp_path.iterdir())
-    with pytest.raises(duckdb.Error):
-        release.query(sql.format(folder=tmp_path))
-    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    with pytest.raises(LinkedCypError, match="a release answers queries and nothing else, not"):
+        release.query(sql.format(path=path))
+
+
+def test_an_error_leaves_the_session_as_it_was(release: research.Release, folder: Path) -> None:
+    for stray in (f"EXPORT DATABASE '{folder}/out'", "FROM nowhere", "SELECT", "SELECT 1 + 'x'"):
+        with pytest.raises((duckdb.Error, LinkedCypError)):
+            release.query(stray)
+        assert release.query("SELECT 1 AS one").item() == 1
+
+
+def test_work_in_progress_stays_in_memory(release: research.Release) -> None:
+    release.query("CREATE TEMP TABLE girl AS FROM curated.child WHERE sex_code = 'F'")
+    assert release.query("SELECT count(*) FROM girl").item() == CHILDREN / 2
+    assert release.query("PIVOT curated.child ON sex_code USING count(*)").height == CHILDREN
+    assert release.query("SUMMARIZE curated.child").height == 4
+    release.query("DROP TABLE girl")
 
 
 def test_how_it_is_cited(release: research.Release) -> None:
