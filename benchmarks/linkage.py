@@ -34,6 +34,7 @@ import polars as pl
 
 from benchmarks.linkage_steps import Steps
 from benchmarks.linkage_table import line, table
+from benchmarks.pages import put_into
 from linked_cyp.keys import Keys
 from linked_cyp.linkage import predict, resolve, train
 from linked_cyp.linkage.encodings import Encoder
@@ -181,14 +182,6 @@ def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
     return results
 
 
-def put_into(page: Path, figures: str) -> None:
-    """Replace what stands between the page's two marks."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    text = f"{before}{MARKS[0]}\n\n{figures}\n\n{MARKS[1]}{after}"
-    page.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[60_000], help="records")
@@ -212,7 +205,7 @@ def main() -> None:
     elif given.table:
         figures = table(json.loads(given.table.read_text(encoding="utf-8")))
         if given.into:
-            put_into(given.into, figures)
+            put_into(given.into, figures, MARKS)
         else:
             print(figures)
     elif given.encode:
