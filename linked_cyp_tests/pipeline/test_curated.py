@@ -329,7 +329,7 @@ def test_no_supplier_key_reaches_curated_or_cohort(ask: Ask) -> None:
     assert [c for c in columns if c[1] in unwanted or "postcode" in c[1]] == []
     # The school, under either of its numbers, and the home are the only tokens left.
     tokens = {c[1] for c in columns if c[2] == "BIGINT"}
-    assert tokens == {"person_id", "school_id", "school_urn", "household_id"}
+    assert tokens == {"person_id", "school_id", "household_id"}
 
 
 def test_every_table_and_column_says_what_it_is_and_by_whose_definition(ask: Ask) -> None:

@@ -148,7 +148,7 @@ def test_requests_and_the_twenty_weeks(ask: Ask, child: str, expected: tuple) ->
 )
 def test_plans_over_the_years(ask: Ask, child: str, expected: tuple) -> None:
     sql = """SELECT plan_start_date, plan_cease_date, is_active, first_active_year,
-                    last_active_year, school_urn, setting_type_code
+                    last_active_year, school_id, setting_type_code
              FROM curated.ehc_plan WHERE person_id = $child"""
     assert ask(sql, child) == [expected]
 
@@ -165,10 +165,10 @@ def test_needs_are_those_of_the_newest_return(ask: Ask) -> None:
 
 
 def test_the_last_code_of_a_session_counts(ask: Ask) -> None:
-    sql = """SELECT session_date::VARCHAR, session_code, school_urn, attendance_code,
+    sql = """SELECT session_date::VARCHAR, session_code, school_id, attendance_code,
                     attendance_group, is_provisional, is_code_in_force
              FROM curated.attendance_session WHERE person_id = $child
-             ORDER BY session_date, session_code, school_urn"""
+             ORDER BY session_date, session_code, school_id"""
     assert ask(sql, "register") == [
         ("2025-02-03", "AM", 95, "H", "authorised_absence", False, False),
         ("2025-02-03", "PM", 95, None, None, None, None),

@@ -11,6 +11,6 @@ select
     cast(count(*) filter (where is_provisional) as integer) as provisional_sessions,
     count(*) filter (where is_absence)
     / nullif(count(*) filter (where is_possible_session), 0)::double as absence_rate,
-    cast(count(distinct school_urn) as integer) as school_count
+    cast(count(distinct school_id) as integer) as school_count
 from {{ ref('attendance_session') }}
 group by person_id, date_trunc('month', session_date)

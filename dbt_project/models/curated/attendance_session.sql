@@ -1,7 +1,7 @@
 -- A code may be corrected: the last one delivered counts.
 select
     session.person_id,
-    session.school_urn,
+    session.school_urn as school_id,
     session.session_date,
     session.session_code,
     session.delivery_supplier as local_authority,

@@ -64,7 +64,7 @@ select
         named.plan_cease_date is null
         or named.plan_cease_date >= make_date(cast(returned.newest_year as integer), 1, 1)
     ) as is_active,
-    placement.school_urn,
+    placement.school_urn as school_id,
     placement.setting_type_code,
     placement.entry_date as placement_entry_date,
     placement.is_sen_unit,
