@@ -12,7 +12,10 @@ import yaml
 from linked_cyp.errors import LinkedCypError
 
 FILE = "organisation.yaml"
-FOR_CHILDREN = ("purpose", "promises", "retention", "responsible", "rights", "complaint")
+FOR_CHILDREN = (
+    *("purpose", "promises", "retention", "responsible"),
+    *("objection", "rights", "complaint"),
+)
 
 
 @dataclass(frozen=True)

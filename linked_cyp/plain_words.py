@@ -34,8 +34,8 @@ class Words:
 @dataclass(frozen=True)
 class FeedWords(Words):
     """A feed. ``holds`` maps what is known about a person to the tables that say it;
-    ``workings`` are tables that say nothing about anybody; ``source`` is where it comes from,
-    where that is more than its supplier."""
+    ``workings`` are tables that say nothing about anybody; ``source`` is who wrote it, where that
+    is not who supplies it."""
 
     holds: Mapping[str, tuple[str, ...]] | None = None
     workings: tuple[str, ...] = ()
