@@ -198,8 +198,9 @@ class Release:
     def lineage(self, variable: str) -> pl.DataFrame:
         """Every step between a variable and the suppliers' fields, nearest first.
 
-        Columns: ``distance`` (1 is the last step), and from and to as zone, table and column, with
-        the ``step`` (a treatment or a model). Suppliers' fields have zone ``supplier``.
+        Columns: ``distance`` (1 is the last step), ``used`` and ``made`` as
+        ``zone.table.column``, and the ``step`` between them (a treatment or a model). A field as a
+        supplier sent it is in zone ``supplier``.
 
         Raises:
             LinkedCypError: there is no such table or column; names the nearest.
@@ -215,7 +216,10 @@ class Release:
                     ON (l.to_zone, l.to_table, l.to_column)
                      = (back.from_zone, back.from_table, back.from_column)
                 WHERE back.distance < 50)
-            SELECT min(distance) AS distance, * EXCLUDE distance FROM back GROUP BY ALL ORDER BY ALL
+            SELECT min(distance) AS distance,
+                concat_ws('.', from_zone, from_table, from_column) AS used, step,
+                concat_ws('.', to_zone, to_table, to_column) AS made
+            FROM back GROUP BY ALL ORDER BY ALL
             """,
             {"zone": schema, "table": name, "column": column},
         )

@@ -39,7 +39,8 @@ class Variable:
 
     def __str__(self) -> str:
         share = "no rows" if self.completeness is None else f"{self.completeness:.1%} filled"
-        lines = [f"{self.name} ({self.type}, {share})", self.description]
+        meaning = self.description.removesuffix(f" Source: {self.definition_source}.")
+        lines = [f"{self.name} ({self.type}, {share})", meaning]
         if self.definition_source:
             lines.append(f"Defined by: {self.definition_source}")
         if self.source_fields:
@@ -52,11 +53,7 @@ class Variable:
         words = "".join(f"<p>{line}</p>" for line in rest)
         steps = "".join(
             f"<tr><td>{escape(step)}</td><td>{escape(used)}</td><td>{escape(made)}</td></tr>"
-            for step, used, made in self.lineage.select(
-                "step",
-                pl.concat_str("from_zone", "from_table", "from_column", separator="."),
-                pl.concat_str("to_zone", "to_table", "to_column", separator=".").alias("made"),
-            ).rows()
+            for step, used, made in self.lineage.select("step", "used", "made").rows()
         )
         head = "<tr><th>Step</th><th>From</th><th>To</th></tr>"
         return (

@@ -89,7 +89,17 @@ def test_a_variable_says_what_it_means_and_who_says_so(release: research.Release
     assert (variable.type, variable.rows, variable.completeness) == ("VARCHAR", CHILDREN, 1.0)
     assert "F or M" in variable.description
     assert variable.definition_source == "SSDA903 SEX"
-    assert "Defined by: SSDA903 SEX" in str(variable)
+    assert str(variable).splitlines() == [
+        "curated.child.sex_code (VARCHAR, 100.0% filled)",
+        "Sex, F or M.",
+        "Defined by: SSDA903 SEX",
+    ]
+
+
+def test_lineage_is_followed_back_step_by_step(release: research.Release) -> None:
+    assert release.lineage("cohort.girl.birth_month").rows() == [
+        (1, "curated.child.birth_month", "girl", "cohort.girl.birth_month")
+    ]
 
 
 def test_what_is_not_there_is_said_with_the_nearest_name(release: research.Release) -> None:
