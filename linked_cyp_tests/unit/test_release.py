@@ -22,6 +22,7 @@ from linked_cyp.release import (
     rollback,
 )
 from linked_cyp.release.build import ID_PATTERN
+from linked_cyp.release.project import projects
 from linked_cyp.settings import Settings
 from linked_cyp.stores import Stores
 from linked_cyp_tests.small_warehouse import (
@@ -411,15 +412,36 @@ def test_only_declared_projects_are_released(made: tuple[Settings, Keys], name: 
         publish(settings, name, keys=keys)
 
 
-def test_the_demonstration_project_names_columns_that_the_models_describe() -> None:
-    settings = Settings.from_environment()
-    described = {}
-    for path in sorted((settings.dbt_project / "models").rglob("*.yml")):
-        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models") or ():
-            described[model["name"]] = {column["name"] for column in model.get("columns") or ()}
-    demo = load_project(settings.contracts / "projects", "demo")
-    assert not demo.refusals(NOW.date())
-    for table, columns in demo.tables.items():
-        name = table.split(".", 1)[1]
-        assert name in described, table
-        assert set(columns or ()) <= described[name], table
+SETTINGS = Settings.from_environment()
+FOLDER = SETTINGS.contracts / "projects"
+
+
+def described() -> dict[str, set[str]]:
+    """Columns of each curated and cohort table, as the models describe them."""
+    return {
+        f"{zone}.{model['name']}": {column["name"] for column in model["columns"]}
+        for zone in ("curated", "cohort")
+        for path in sorted((SETTINGS.dbt_project / "models" / zone).glob("*.yml"))
+        for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+    }
+
+
+@pytest.mark.parametrize("name", projects(FOLDER))
+def test_a_declared_project_names_tables_and_columns_that_exist(name: str) -> None:
+    known, project = described(), load_project(FOLDER, name)
+    assert not project.refusals(NOW.date())
+    for table, columns in project.tables.items():
+        assert table in known
+        assert set(columns or ()) <= known[table], table
+
+
+def test_the_demonstration_shows_every_table() -> None:
+    assert set(load_project(FOLDER, "demo").tables) == set(described())
+
+
+def test_the_narrow_project_names_its_cohort_its_period_and_each_column() -> None:
+    project = load_project(FOLDER, "children_in_care_health")
+    assert project.cohort
+    assert project.period
+    assert all(project.tables.values())
+    assert len(project.tables) < len(described()) / 4
