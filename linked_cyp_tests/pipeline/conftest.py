@@ -12,19 +12,10 @@ import pytest
 
 from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
-from linked_cyp_tests.pipeline import (
-    curated_birth_world,
-    curated_care_world,
-    curated_cohort_world,
-    curated_education_world,
-    curated_hospital_world,
-    curated_identity_world,
-    curated_mental_health_world,
-    curated_primary_care_world,
-    episode_world,
-)
-from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build, make_world
+from linked_cyp_tests.pipeline import episode_world
+from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build
 from linked_cyp_tests.pipeline.hand_worked_release import publish_hand_worked
+from linked_cyp_tests.pipeline.worlds import hand_worked
 
 
 @pytest.fixture(scope="session")
@@ -35,16 +26,7 @@ def contracts() -> dict[str, Contract]:
 @pytest.fixture(scope="session")
 def world() -> World:
     """Every hand-worked case, and the public sample of episodes where it is at hand."""
-    made = make_world()
-    curated_care_world.add_care_cases(made)
-    curated_identity_world.add_identity_cases(made)
-    curated_hospital_world.add_hospital_cases(made)
-    curated_birth_world.add_birth_cases(made)
-    curated_education_world.add_education_cases(made)
-    curated_primary_care_world.add_primary_care_cases(made)
-    curated_mental_health_world.add_mental_health_cases(made)
-    curated_cohort_world.add_cohort_cases(made)
-    episode_world.add_episode_cases(made)
+    made = hand_worked()
     if episode_world.SAMPLE.exists():
         episode_world.add_sample(made)
     return made
