@@ -15,6 +15,7 @@ def add_hospital_cases(world: World) -> None:
     for child in ("Opal", "Ida", "Edie", "Rae", "Roy", "Cass", "Dot", "Tia", "Ash"):
         month = day(born.get(child, "2015-03-01"))
         world.add("pds_demographics__person", pds, child, sex_code="2", birth_month=month)
+    _dying(world, pds)
     _outpatient(world)
     _emergency(world)
     _readmitted(world)
@@ -251,6 +252,17 @@ def _readmitted(world: World) -> None:
             critical_care_end_date=day(end),
             basic_respiratory_days=1,
         )
+
+
+def _dying(world: World, pds: str) -> None:
+    # Odo goes home on 12 May, is back on the 28th and dies in hospital in June, three days after
+    # an appointment: no date may tell the day, nor a length of stay with the date before it.
+    june, month = day("2024-06-01"), day("2015-03-01")
+    world.add("pds_demographics__person", pds, "Odo", birth_month=month, death_month=june)
+    admit(world, "Odo", 7170, "21", "2024-05-10", "2024-05-12")
+    admit(world, "Odo", 7171, "21", "2024-05-28", "2024-06-15", discharge_method_code="4")
+    _appoint(world, "Odo", 20, "2024-05-20")
+    _appoint(world, "Odo", 21, "2024-06-12")
 
 
 def _avoidable(world: World) -> None:

@@ -45,6 +45,8 @@ def test_a_death_is_as_its_newest_current_entry_says(ask: Ask) -> None:
     assert ask(sql, "Zeno") == [(day("2023-11-01"), 9, False, 15, "X70", True)]
     assert ask(sql, "Abel") == [(day("2024-09-01"), 0, True, 0, None, None)]
     assert ask(sql, "Cyra") == []
+    registered = "SELECT registration_month FROM curated.death WHERE person_id = $child"
+    assert ask(registered, "Zeno") == [(day("2024-08-01"),)]  # not the 20th
     assert ask("SELECT death_month FROM curated.child WHERE person_id = $child", "Cyra") == [
         (None,)
     ]
@@ -126,7 +128,8 @@ def scored(built: Path, tmp_path_factory: pytest.TempPathFactory) -> duckdb.Duck
     )
     con.execute(
         """CREATE TABLE warehouse.curated.child AS
-           SELECT * FROM (VALUES (1, 'F', DATE '2014-03-01'), (2, 'M', DATE '2014-03-01'))
+           SELECT *, NULL::DATE AS death_month
+           FROM (VALUES (1, 'F', DATE '2014-03-01'), (2, 'M', DATE '2014-03-01'))
                   AS c(person_id, sex, birth_month)"""
     )
     con.execute(

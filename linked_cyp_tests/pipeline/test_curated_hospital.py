@@ -53,6 +53,29 @@ def test_the_month_of_birth_shows_no_days(ask: Ask) -> None:
     assert ask(sql, "Ida") == [(june, True)]
 
 
+def test_the_month_of_death_shows_no_days(ask: Ask) -> None:
+    sql = """SELECT admission_date, discharge_date, length_of_stay_days, episode_start_date
+             FROM curated.hospital_admission
+             JOIN curated.hospital_episode USING (person_id, admission_number)
+             WHERE person_id = $child ORDER BY admission_number"""
+    may, june = day("2024-05-01"), day("2024-06-01")
+    assert ask(sql, "Odo") == [
+        (day("2024-05-10"), day("2024-05-12"), 2, day("2024-05-10")),
+        (may, june, 18, may),
+    ]
+    # 16 days later, but with that, and the length of stay, the day of death would be known
+    assert [row[2:] for row in ask(READMITTED, "Odo")] == [(True, 2, None), (False, None, None)]
+    sql = """SELECT appointment_date, is_date_coarsened FROM curated.outpatient_appointment
+             WHERE person_id = $child ORDER BY appointment_number"""
+    assert ask(sql, "Odo") == [(day("2024-05-20"), False), (june, True)]
+
+
+def test_a_death_in_hospital_shows_no_days_where_no_source_has_its_month(ask: Ask) -> None:
+    sql = """SELECT admission_date, discharge_date FROM curated.hospital_admission
+             WHERE person_id = $child"""
+    assert ask(sql, "Dot") == [(day("2024-03-01"), day("2024-03-01"))]
+
+
 def test_attendances_and_what_followed(ask: Ask) -> None:
     sql = """SELECT attendance.arrival_date, is_major_department, is_unplanned, is_over_four_hours,
                     is_decision_to_admit, is_injury_related, is_safeguarding_concern_recorded,
