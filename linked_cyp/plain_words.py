@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts import OPT_OUTS, Contract
 from linked_cyp.errors import LinkedCypError
 
 FILE = "plain_words.yaml"
@@ -90,6 +90,8 @@ def load_plain_words(contracts: Path) -> PlainWords:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict) or set(document) != _SECTIONS:
         raise LinkedCypError(f"{FILE} has the sections {', '.join(sorted(_SECTIONS))}")
+    if lacking := sorted(set(OPT_OUTS) - set(document["opt_outs"] or {})):
+        raise LinkedCypError(f"{FILE}: no way to say no may be left unsaid: {', '.join(lacking)}")
     try:
         return PlainWords(
             areas=document["areas"],

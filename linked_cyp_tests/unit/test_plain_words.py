@@ -84,6 +84,14 @@ def test_a_feed_without_a_name_is_refused(tmp_path: Path) -> None:
         load_plain_words(tmp_path)
 
 
+def test_a_way_to_say_no_cannot_be_left_out(tmp_path: Path) -> None:
+    document = yaml.safe_load((FOLDER / FILE).read_text())
+    del document["opt_outs"]["type1_opt_out"]
+    (tmp_path / FILE).write_text(yaml.safe_dump(document))
+    with pytest.raises(LinkedCypError, match="may be left unsaid: type1_opt_out"):
+        load_plain_words(tmp_path)
+
+
 def test_an_organisation_that_forgets_children_is_refused(tmp_path: Path) -> None:
     document = yaml.safe_load((FOLDER / "organisation.yaml").read_text())
     del document["for_children"]["rights"]

@@ -207,6 +207,15 @@ def test_the_register_lists_every_project_and_says_when_it_ended(
     assert "Ended on 31 March 2025." in text
     assert "May use the records until 31 March 2035." in text
     assert "Why teeth fall out." in _text(pages[CHILDREN])
+    assert "Records for it were last made" not in text  # this release is of another project
+
+
+def test_the_releases_own_project_says_when_it_got_records(
+    released: Path, setting: Setting
+) -> None:
+    alpha = replace(setting.projects["demo"], name="alpha")
+    text = _text(_pages(released, replace(setting, projects={"alpha": alpha}))[FAMILIES])
+    assert "Records for it were last made on 2 January 2026." in text
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -282,6 +291,13 @@ def test_axe_would_find_what_is_wrong(chromium: Any, folder: Path, tmp_path: Pat
     with opened(chromium, tmp_path / "worse.html") as tab:
         found = {line.split(":")[0] for line in violations(tab)}
     assert {"color-contrast", "html-has-lang"} <= found
+
+
+def test_by_keyboard_the_content_is_one_step_away(chromium: Any, folder: Path) -> None:
+    with opened(chromium, folder / CHILDREN, NARROW) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.getAttribute('href')") == "#content"
+        assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
 
 
 def test_print_shows_all_of_it(chromium: Any, folder: Path) -> None:

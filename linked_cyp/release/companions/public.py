@@ -99,11 +99,13 @@ class OptOutNotice:
 
 @dataclass(frozen=True)
 class ProjectNotice:
-    """A project of the register; ``feeds`` are known for the release's own project only."""
+    """A project of the register. ``is_ours`` is the one this release was made for, the only one
+    whose ``feeds`` are known here."""
 
     project: Project
     words: Words
     is_over: bool
+    is_ours: bool
     feeds: Sequence[str]
 
 
@@ -200,7 +202,7 @@ def _feeds(
             children=_counted(counted[contract.feed]) if contract.feed in counted else "",
             latest=_latest(contract, periods.get(contract.feed, [])),
             legal_basis=" ".join(contract.legal_basis.split()),
-            opt_outs=[words.opt_outs[n].name for n in contract.opt_outs if n in words.opt_outs],
+            opt_outs=[words.opt_outs[name].name for name in contract.opt_outs],
         )
         for contract in ordered
     ]
@@ -309,6 +311,7 @@ def _projects(
             words=setting.words.projects.get(name)
             or Words(project.purpose, project.purpose, project.title),
             is_over=project.expiry < today,
+            is_ours=name == release.about["project"],
             feeds=sorted(setting.words.feed(c).name for c in contracts.values() if c.feed in read)
             if name == release.about["project"]
             else (),
