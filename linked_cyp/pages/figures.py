@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 from markupsafe import Markup
 
@@ -9,6 +11,7 @@ from linked_cyp.pages.charts import svg
 
 INK, SOFT, LOW = "#00527a", "#8a8a8a", "#c75300"
 WIDTH = 430
+LETTER = 8  # width of a letter, or a little more
 # Fonts are measured where the chart is drawn and shown where they may be wider.
 PADDING = {"left": 34, "right": 16, "top": 5, "bottom": 5}
 
@@ -39,34 +42,67 @@ def bars(rows: pl.DataFrame, *, title: str, description: str, log: bool = False)
 
 
 def grid(
-    rows: pl.DataFrame, *, title: str, description: str, bad: bool = False, step: int = 52
+    rows: pl.DataFrame,
+    columns: Sequence[str],
+    *,
+    title: str,
+    description: str,
+    bad: bool = False,
+    step: int = 52,
 ) -> Markup:
     """A table as tinted cells with their numbers in them; what is missing stays blank.
 
     Args:
-        rows: ``row`` and ``column`` (names, in the order to be shown), ``tint`` (0 to 1, or null
-            for none) and ``text``.
+        rows: ``row`` and ``column`` (names; rows in the order to be shown), ``tint`` (0 to 1, or
+            null for none) and ``text``.
+        columns: their names in the order to be shown.
         bad: the tint is a warning's.
         step: width of a column.
     """
-    import altair as alt
-
-    base = alt.Chart(alt.Data(values=rows.to_dicts())).encode(
-        x=alt.X(
-            "column:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(orient="top", domain=False, ticks=False, labelAngle=-40),
-        ),
-        y=alt.Y("row:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False)),
-    )
-    # light enough for black numbers to be read on it
-    colours = ["#ffffff", "#f0a27e" if bad else "#8fc1dd"]
-    scale = alt.Scale(domain=[0, 1], range=colours)
-    chart = alt.layer(
-        base.mark_rect(stroke="#ffffff", strokeWidth=2)
-        .encode(color=alt.Color("tint:Q", scale=scale, legend=None))
-        .transform_filter("isValid(datum.tint)"),
-        base.mark_text(fontSize=12, color="#1a1a1a").encode(text="text:N"),
-    ).properties(width={"step": step}, height={"step": 24})
-    return svg(chart.properties(padding=PADDING), title=title, description=description)
+    fits = all(len(name) * LETTER <= step for name in columns)
+    leaning = 0 if fits else max(max(map(len, columns)) * LETTER * 3 // 4 - step // 2, 0)
+    axis = {"title": None, "domain": False, "ticks": False}
+    spec = {
+        "data": {"values": rows.to_dicts()},
+        "width": {"step": step},
+        "height": {"step": 24},
+        "padding": {**PADDING, "right": PADDING["right"] + leaning, "top": 5 if fits else 20},
+        "encoding": {
+            "x": {
+                "field": "column",
+                "type": "nominal",
+                "sort": list(columns),
+                "axis": {**axis, "orient": "top", "labelAngle": 0 if fits else -40},
+            },
+            "y": {
+                "field": "row",
+                "type": "nominal",
+                "sort": rows["row"].unique(maintain_order=True).to_list(),
+                "axis": axis,
+            },
+        },
+        "layer": [
+            {
+                "mark": {"type": "rect", "stroke": "#ffffff", "strokeWidth": 2},
+                "transform": [{"filter": "isValid(datum.tint)"}],
+                "encoding": {
+                    "color": {
+                        "field": "tint",
+                        "type": "quantitative",
+                        "legend": None,
+                        # light enough for black numbers to be read on it
+                        "scale": {
+                            "domain": [0, 1],
+                            "range": ["#ffffff", "#f0a27e" if bad else "#8fc1dd"],
+                            "interpolate": "rgb",
+                        },
+                    }
+                },
+            },
+            {
+                "mark": {"type": "text", "fontSize": 12, "color": "#1a1a1a"},
+                "encoding": {"text": {"field": "text", "type": "nominal"}},
+            },
+        ],
+    }
+    return svg(spec, title=title, description=description)
