@@ -289,6 +289,7 @@ def demo(
     console.print()
     console.print(f"Finished in {time.monotonic() - started:.0f} seconds.")
     console.print(f"The release:    {_shown(reference.path)}", highlight=False)
+    console.print(f"Its pages:      {_shown(reference.path.with_suffix(''))}", highlight=False)
     console.print("Query it:       [bold]duckdb.connect(path, read_only=True)[/bold]; start with")
     console.print("                [bold]FROM dictionary[/bold]")
     console.print("The Dagster UI: [bold]make ui[/bold], then http://127.0.0.1:3000")
