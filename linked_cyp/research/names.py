@@ -9,7 +9,7 @@ MOST = 3
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three names like this one: spelt nearly so first, then those that hold the word.
+    """The name that differs by a slip, or up to three: spelt somewhat so, or holding the word.
 
     A name without a schema is held to the tables' own names; the full ones come back.
     """
@@ -17,6 +17,8 @@ def near(name: str, known: Iterable[str]) -> list[str]:
         (k if "." in name else k.rpartition(".")[2]).lower(): k for k in known
     }
     asked = name.lower()
+    if slip := get_close_matches(asked, full, n=1, cutoff=0.9):
+        return [full[slip[0]]]
     word = asked.rpartition(".")[2].removesuffix("s")
     close = get_close_matches(asked, full, n=MOST, cutoff=0.75)
     holding = [k for k in full if len(word) > 2 and word in k.rpartition(".")[2]]

@@ -244,7 +244,12 @@ class Release:
         """
         schema, name = self._table(table)
         made_by = self._definition(table)
-        held = set(self.tables()["table"])
+        held = {
+            name
+            for (name,) in self.query(
+                "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+            ).rows()
+        }
         lacking = [t for t in made_by["reads"].split(", ") if t and t not in held]
         if lacking:
             raise LinkedCypError(
@@ -252,7 +257,13 @@ class Release:
                 + ", ".join(lacking)
             )
         columns = ", ".join(quoted(c) for c in self.variables(f"{schema}.{name}")["variable"])
-        made = self.query(f"SELECT {columns} FROM ({made_by['sql']}) ORDER BY ALL")
+        try:
+            made = self.query(f"SELECT {columns} FROM ({made_by['sql']}) ORDER BY ALL")
+        except duckdb.BinderException as error:
+            raise LinkedCypError(
+                f"{schema}.{name} cannot be made from this release alone: it reads a column that"
+                f" was not released ({str(error).splitlines()[0]})"
+            ) from None
         kept = self.query(f"SELECT {columns} FROM {quoted(schema)}.{quoted(name)} ORDER BY ALL")
         try:
             assert_frame_equal(made, kept, check_dtypes=False)
