@@ -21,6 +21,7 @@ from linked_cyp.release.changes import change_table, small_differences
 from linked_cyp.release.check import check_release
 from linked_cyp.release.companions import setting_of, write_companions
 from linked_cyp.release.content import content_hash
+from linked_cyp.release.definition import definition_table
 from linked_cyp.release.files import ReleaseRef
 from linked_cyp.release.gate import gate
 from linked_cyp.release.known_problems import known_problem_table
@@ -155,7 +156,7 @@ def _write_records(
 ) -> dict[str, Any]:
     made = (
         record.dictionary_table(tables, documented, edges),
-        record.definition_table(tables, manifest),
+        definition_table(tables, manifest),
         record.lineage_table(tables, edges),
         record.contract_table(contracts),
         record.delivery_table(con),

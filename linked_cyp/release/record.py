@@ -112,52 +112,6 @@ def lineage_table(tables: Iterable[ReleaseTable], edges: Sequence[Edge]) -> Reco
     )
 
 
-def definition_table(
-    tables: Iterable[ReleaseTable], manifest: Mapping[str, Any] | None
-) -> RecordTable:
-    """The SQL that made each table, over names as they are in the release."""
-    models = {
-        f"{node['schema']}.{node['name']}": node
-        for node in ((manifest or {}).get("nodes") or {}).values()
-        if node.get("resource_type") == "model" and node.get("compiled_code")
-    }
-    rows = []
-    for table in tables:
-        node = models.get(f"{table.zone}.{table.name}")
-        if node:
-            sql, read = without_catalog(node["compiled_code"])
-            rows.append((table.zone, table.name, sql, ", ".join(read)))
-    return RecordTable(
-        "provenance",
-        "definition",
-        "The query that made each research table. Where every table that it reads is in this"
-        " release with all its columns, it can be run again here.",
-        (
-            ("table_schema", "VARCHAR", "Schema of the table: curated or cohort."),
-            ("table_name", "VARCHAR", "Name of the table."),
-            ("sql", "VARCHAR", "The query, in DuckDB's SQL."),
-            ("reads", "VARCHAR", "The tables it reads, some of which are not released."),
-        ),
-        sorted(rows),
-    )
-
-
-def without_catalog(sql: str) -> tuple[str, list[str]]:
-    """A query whose tables are named ``schema.table``, laid out, and the tables it reads."""
-    import sqlglot
-    from sqlglot import exp
-
-    tree = sqlglot.parse_one(sql, dialect="duckdb")
-    read = set()
-    for table in tree.find_all(exp.Table):
-        if table.db:
-            table.set("catalog", None)
-            read.add(f"{table.db}.{table.name}")
-            for part in (table.this, table.args["db"]):
-                part.set("quoted", False)  # our names are plain
-    return tree.sql(dialect="duckdb", pretty=True), sorted(read)
-
-
 def contract_table(contracts: Mapping[str, Contract]) -> RecordTable:
     return RecordTable(
         "provenance",

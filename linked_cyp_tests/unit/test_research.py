@@ -14,7 +14,7 @@ import pytest
 from linked_cyp import research
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.release import publish
-from linked_cyp.release.record import without_catalog
+from linked_cyp.release.definition import for_release
 from linked_cyp.research.session import locked_session
 from linked_cyp_tests.small_warehouse import CHILDREN, PROJECT, change, declare, make_warehouse
 
@@ -347,9 +347,31 @@ def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_definition_is_over_the_releases_own_names() -> None:
-    sql, read = without_catalog(
+    sql, read = for_release(
         'WITH c AS (SELECT * FROM "warehouse"."curated"."child") SELECT * FROM c JOIN'
-        ' "warehouse"."cohort"."girl" USING (person_id)'
+        ' "warehouse"."cohort"."girl" AS g USING (person_id)',
+        {},
     )
     assert "warehouse" not in sql
+    assert "cohort.girl AS g" in sql
     assert read == ["cohort.girl", "curated.child"]
+
+
+def test_what_says_only_which_deliveries_there_were_is_written_out() -> None:
+    queries = {
+        "staging.stg_delivery": 'SELECT feed FROM "warehouse"."pseudonymised"."delivery"',
+        "staging.stg_year": 'SELECT DISTINCT feed FROM "warehouse"."staging"."stg_delivery"',
+        "staging.stg_spell": 'SELECT feed FROM "warehouse"."pseudonymised"."spell"',
+    }
+    asked = (
+        'SELECT y.feed, stg_delivery.feed FROM "warehouse"."staging"."stg_year" AS y'
+        ' JOIN "warehouse"."staging"."stg_delivery" USING (feed)'
+    )
+    sql, read = for_release(asked, queries)
+    assert read == ["provenance.delivery"]
+    with duckdb.connect() as con:
+        con.execute("CREATE SCHEMA provenance")
+        con.execute("CREATE TABLE provenance.delivery AS SELECT 'sus_apc' AS feed")
+        assert con.execute(sql).fetchall() == [("sus_apc", "sus_apc")]
+    _, read = for_release('FROM "warehouse"."staging"."stg_spell"', queries)
+    assert read == ["staging.stg_spell"]
