@@ -19,7 +19,7 @@ from typing import Any
 from linked_cyp.contracts import Contract, Table, load_contracts
 from linked_cyp.dbt_manifest import ensure_manifest
 from linked_cyp.errors import LinkedCypError
-from linked_cyp.lineage import ColumnRef, Edge, load_manifest, origins
+from linked_cyp.lineage import ColumnRef, Edges, load_manifest, origins
 from linked_cyp.settings import PROJECT_ROOT, Settings
 
 RESEARCH_ZONES = ("curated", "cohort")
@@ -110,7 +110,7 @@ def cited(description: str, meta: Mapping[str, Any]) -> tuple[str, str]:
     return text, source.removesuffix(".")
 
 
-def lineage_text(edges: Iterable[Edge], ref: ColumnRef) -> str:
+def lineage_text(edges: Edges, ref: ColumnRef) -> str:
     """What a column comes from in the end: ``ssda903__header.DOB; …`` (empty if unknown).
 
     Suppliers' fields, facts of the delivery, and reference tables; constants in SQL are left out.

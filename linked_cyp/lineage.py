@@ -117,9 +117,16 @@ def lineage(contracts: Mapping[str, Contract], manifest: Mapping[str, Any] | Non
     return result
 
 
-def upstream_of(edges: Iterable[Edge], columns: Iterable[ColumnRef]) -> list[Edge]:
-    """The edges that lead to these columns, however far back."""
-    into = _by_downstream(edges)
+Edges = Iterable[Edge] | Mapping[ColumnRef, list[Edge]]
+
+
+def upstream_of(edges: Edges, columns: Iterable[ColumnRef]) -> list[Edge]:
+    """The edges that lead to these columns, however far back.
+
+    Args:
+        edges: or, to ask for many columns, what :func:`by_downstream` makes of them.
+    """
+    into = edges if isinstance(edges, Mapping) else by_downstream(edges)
     wanted, seen, kept = list(columns), set(), set()
     while wanted:
         column = wanted.pop()
@@ -132,7 +139,7 @@ def upstream_of(edges: Iterable[Edge], columns: Iterable[ColumnRef]) -> list[Edg
     return sorted(kept)
 
 
-def origins(edges: Iterable[Edge], column: ColumnRef) -> list[ColumnRef]:
+def origins(edges: Edges, column: ColumnRef) -> list[ColumnRef]:
     """Where a column comes from in the end: columns with nothing upstream, sorted."""
     path = upstream_of(edges, [column])
     made = {edge.downstream for edge in path}
@@ -203,7 +210,8 @@ def _parts(column: ColumnRef) -> tuple[str, str, str]:
     return (column.zone, column.table, column.column)
 
 
-def _by_downstream(edges: Iterable[Edge]) -> dict[ColumnRef, list[Edge]]:
+def by_downstream(edges: Iterable[Edge]) -> dict[ColumnRef, list[Edge]]:
+    """The edges that lead to each column."""
     into: dict[ColumnRef, list[Edge]] = defaultdict(list)
     for edge in edges:
         into[edge.downstream].append(edge)

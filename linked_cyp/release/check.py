@@ -35,8 +35,7 @@ def check_release(path: Path, tables: Sequence[ReleaseTable], counts: Mapping[st
         problems = [
             *_contents(con, tables, counts),
             *_comments(con),
-            *_ids(con, tables),
-            *_identifier_shapes(con, tables),
+            *_values(con, tables),
         ]
     if problems:
         raise LinkedCypError("release refused: " + "; ".join(problems))
@@ -92,53 +91,42 @@ def _comments(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
         yield f"{name} has no comment"
 
 
-def _ids(con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]) -> Iterator[str]:
+def _values(con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]) -> Iterator[str]:
+    """What columns hold and should not; each table is read once for all of them."""
     for table in tables:
+        asked: list[tuple[str, str]] = []
         for column in table.columns:
             place = f"{table.zone}.{table.name}.{column.name}"
             if OPERATIONAL.fullmatch(column.name):
                 yield f"{place} is the warehouse's own bookkeeping"
-            if column.is_id and _any(
-                con, table, f"NOT regexp_full_match({quoted(column.name)}, '{ID_PATTERN}')"
-            ):
-                yield f"{place} holds something other than this project's ids"
-
-
-def _identifier_shapes(
-    con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]
-) -> Iterator[str]:
-    for table in tables:
-        for column in table.columns:
-            if column.is_id:
-                continue
-            place = f"{table.zone}.{table.name}.{column.name}"
-            for what, condition in _suspicions(column):
-                if _any(con, table, condition):
-                    yield f"{place} holds {what}"
-            if _looks_like_nhs_numbers(con, table, column):
-                yield f"{place} holds NHS numbers"
+            asked += [(f"{place} holds {what}", sql) for what, sql in _suspicions(column)]
+        if asked:
+            found = con.execute(
+                f"SELECT {', '.join(sql for _, sql in asked)} FROM {table.relation}"
+            ).fetchall()[0]
+            yield from (words for (words, _), held in zip(asked, found, strict=True) if held)
 
 
 def _suspicions(column: ReleaseColumn) -> Iterator[tuple[str, str]]:
-    """What a column must not hold, and the SQL condition that finds it."""
+    """What a column must not hold, and the SQL aggregate that finds it."""
     name = quoted(column.name)
-    if column.type in _WHOLE or column.type.startswith("DECIMAL"):
-        yield "numbers as large as tokens", f"abs({name}) > {LARGEST_NUMBER}"
-    elif "VARCHAR" in column.type or column.type.startswith("ENUM"):
+    is_number = column.type in _WHOLE or column.type.startswith("DECIMAL")
+    is_text = "VARCHAR" in column.type or column.type.startswith("ENUM")
+    if column.is_id:
+        yield (
+            "something other than this project's ids",
+            f"bool_or(NOT regexp_full_match({name}, '{ID_PATTERN}'))",
+        )
+        return
+    if is_number:
+        yield "numbers as large as tokens", f"bool_or(abs({name}) > {LARGEST_NUMBER})"
+    if is_text:
         for what, pattern in SHAPES.items():
-            yield what, f"regexp_matches(CAST({name} AS VARCHAR), '{pattern}')"
-
-
-def _looks_like_nhs_numbers(
-    con: duckdb.DuckDBPyConnection, table: ReleaseTable, column: ReleaseColumn
-) -> bool:
-    """One in eleven 10-digit codes (SNOMED has some) passes the check; not one row in five."""
-    found = con.execute(
-        f"SELECT count(*), count(*) FILTER ({_nhs_check(quoted(column.name))})"
-        f" FROM {table.relation}"
-    ).fetchone()
-    rows, passing = found or (0, 0)
-    return passing > (0.2 * rows if column.name.endswith("_code") else 0)
+            yield what, f"bool_or(regexp_matches(CAST({name} AS VARCHAR), '{pattern}'))"
+    if is_number or is_text:
+        # One in eleven 10-digit codes (SNOMED has some) passes the check; not one row in five.
+        most = "0.2 * count(*)" if column.name.endswith("_code") else "0"
+        yield "NHS numbers", f"count(*) FILTER ({_nhs_check(name)}) > {most}"
 
 
 def _nhs_check(name: str) -> str:
@@ -151,8 +139,3 @@ def _nhs_check(name: str) -> str:
         f"CASE WHEN regexp_full_match({digits}, '[34679][0-9]{{9}}') THEN"
         f" (11 - ({total}) % 11) % 11 = CAST(substr({digits}, 10, 1) AS INTEGER) ELSE false END"
     )
-
-
-def _any(con: duckdb.DuckDBPyConnection, table: ReleaseTable, condition: str) -> bool:
-    row = con.execute(f"SELECT 1 FROM {table.relation} WHERE {condition} LIMIT 1").fetchone()
-    return row is not None
