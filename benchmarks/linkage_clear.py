@@ -30,6 +30,7 @@ from linked_cyp.linkage.person_records import (
     SURNAME_TOKENS,
     expand,
 )
+from linked_cyp.linkage.records import HOLDER_DDL
 from linked_cyp.linkage.splink_session import linker
 
 PROBABILITY = 0.95
@@ -276,6 +277,7 @@ def _tables_of_resolver(
         "CREATE TABLE linkage.main.person_record AS"
         f" SELECT {columns} FROM memory.main.clear_record ORDER BY record_id"
     )
+    con.execute(f"CREATE TABLE linkage.main.number_holder ({HOLDER_DDL})")
     con.register("sources", companions["sources"].to_arrow())
     con.register("aliases", companions["aliases"].to_arrow())
     con.execute("CREATE TABLE linkage.main.source AS FROM sources")

@@ -30,7 +30,7 @@ def publish_bridge(
     (record_key, feed, opt_out, reason) why a record has no person.
 
     Tiers: *identifier* (agrees in NHS number, UPN or local id, and in birth date or forename, with
-    a record of the person, or got its number by :mod:`linked_cyp.linkage.pseudonyms` from one),
+    a record of the person, or in year and month: :mod:`linked_cyp.linkage.pseudonyms`),
     *strong* and *probable* (by match weight), *unlinked* (alone) and *excluded* (may not be
     linked).
 

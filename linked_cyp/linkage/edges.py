@@ -100,14 +100,14 @@ _HELD = """(SELECT (least(record_key, holder), greatest(record_key, holder))
 
 
 def held_sql() -> str:
-    """One record got the other's NHS number, having its year and month of birth."""
+    """One record has the other's NHS number, and its year and month of birth."""
     return f"((record_key_l, record_key_r) IN {_HELD})"
 
 
 def misplaced_sql() -> str:
-    """One record got its NHS number from a pseudonym, but not from who is born like the other.
+    """One record has no date of birth to vouch for its NHS number, and not the other's month.
 
-    It has no date of birth, so nothing in the pair tells a child from a sister with her number.
+    Nothing in the pair tells a child from a sister with her number: linkage/pseudonyms.py.
     """
     got = "(SELECT record_key FROM linkage.main.number_holder)"
     return f"((record_key_l IN {got} OR record_key_r IN {got}) AND NOT {held_sql()})"

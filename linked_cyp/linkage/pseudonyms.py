@@ -1,10 +1,13 @@
-"""NHS numbers of records that carry only their supplier's pseudonym of it.
+"""NHS numbers of records without a date of birth, which alone cannot vouch for a number.
 
-The pseudonym of every NHS number known in clear is made with the supplier's key (see
-:mod:`linked_cyp.pseudonym_keys`); a record with the same pseudonym gets that number. It fails
-closed: without the key, without such a number, or where nobody who has the number was born in the
-same year and month, it links to nobody. It has no date of birth to be compared, so of several who
-have the number (a sibling's, by a slip) it is linked only with those: :data:`HOLDERS`.
+Some records carry only their supplier's pseudonym of it. The pseudonym of every NHS number known in
+clear is made with the supplier's key (see :mod:`linked_cyp.pseudonym_keys`); a record with the same
+pseudonym gets that number. It fails closed: without the key, without such a number, or where nobody
+who has the number was born in the same year and month, it links to nobody. It has no date of birth
+to be compared, so of several who have the number (a sibling's, by a slip) it is linked only with
+those: :data:`HOLDERS`. The same holds for a feed that sends numbers in clear and of the birth only
+year and month: what has the number of somebody else (a baby's record that of the mother) stays
+alone.
 
 One difference is not borne: in an invented population of 5,000 children with 2 % of wrong numbers,
 5 of 7,400 records have a mistyped month or year and 2 a sibling's number and month, or year, and a
@@ -31,8 +34,8 @@ def find_numbers(
 ) -> dict[str, int]:
     """Add the NHS numbers found to ``identity_fact`` and ``identity_clean``.
 
-    Leaves :data:`HOLDERS`: each record that got a number, and each that has it and was born
-    in the same month.
+    Leaves :data:`HOLDERS`: each record without a date of birth, in feeds that send year and month,
+    and each that has its number and was born in the same month; itself where there is none.
 
     Args:
         con: has these temporary tables of :mod:`linked_cyp.linkage.identities`.
@@ -44,6 +47,7 @@ def find_numbers(
         refused by birth. Empty where no record has a pseudonym.
     """
     con.execute(f"CREATE OR REPLACE TEMP TABLE {HOLDERS} (record_key BIGINT, holder BIGINT)")
+    con.execute(f"INSERT INTO {HOLDERS} {_IN_CLEAR}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE pseudonym AS {_PSEUDONYMS}")
     try:
         if not _count(con, "pseudonym"):
@@ -99,18 +103,36 @@ _PSEUDONYMS = """
         max(seen) AS seen
     FROM identity_fact GROUP BY record_key, source HAVING hash <> ''
 """
-_HOLDERS = """
-    SELECT DISTINCT clean AS number, record_key AS holder
-    FROM identity_fact JOIN identity_clean USING (role, value)
-    WHERE field = 'nhs_number' AND clean <> ''
-"""
-_MET = f"""
-    WITH holder AS ({_HOLDERS}),
+_PARTS = """
+    holder AS (
+        SELECT DISTINCT clean AS number, record_key AS holder
+        FROM identity_fact JOIN identity_clean USING (role, value)
+        WHERE field = 'nhs_number' AND clean <> ''
+    ),
+    part AS (
+        SELECT record_key, source, arg_max(value, seen) FILTER (role = 'birth_year') || '-'
+            || lpad(arg_max(value, seen) FILTER (role = 'birth_month'), 2, '0') AS born
+        FROM identity_fact
+        WHERE source IN (SELECT source FROM identity_fact WHERE role = 'birth_year')
+        GROUP BY ALL HAVING count(*) FILTER (role = 'birth_date') = 0
+    ),
     said AS (
         SELECT DISTINCT record_key, substr(clean, 1, 7) AS born
         FROM identity_fact JOIN identity_clean USING (role, value)
         WHERE field = 'birth_date' AND clean <> ''
+        UNION SELECT record_key, born FROM part WHERE born IS NOT NULL
     )
+"""
+_IN_CLEAR = f"""
+    WITH {_PARTS}
+    SELECT DISTINCT p.record_key, CASE WHEN s.born = p.born THEN h.holder ELSE p.record_key END
+    FROM part p
+    JOIN holder mine ON mine.holder = p.record_key
+    JOIN holder h ON h.number = mine.number
+    LEFT JOIN said s ON s.record_key = h.holder
+"""
+_MET = f"""
+    WITH {_PARTS}
     SELECT p.record_key, p.source, n.number, p.seen, h.holder,
         coalesce(bool_or(s.born = p.birth_year || '-' || p.birth_month), FALSE) AS agrees
     FROM pseudonym p

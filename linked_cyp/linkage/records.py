@@ -58,8 +58,8 @@ def write_person_records(
         others: records that were encoded elsewhere, with the same keys.
         deliveries: what the ledger counted: ``delivery_id``, ``is_outdated`` (encoded elsewhere by
             an earlier version) and ``lacks_exclusions`` (and without an exclusion of now).
-        holders: ``record_key`` of a record whose NHS number came as a pseudonym, and each
-            ``holder`` of the number with whom it may be linked.
+        holders: ``record_key`` of a record without a date of birth to vouch for its NHS number, and
+            each ``holder`` of the number with whom it may be linked.
 
     Returns:
         Number of rows, alternatives included.

@@ -26,7 +26,7 @@ from linked_cyp.tokenise import record_key_table
 from linked_cyp_tests.unit.test_linkage_identities import ADA, BEN, CONTRACTS, OLD, opened, put
 
 KEY = hashlib.sha256(b"a supplier's key, for tests only").digest()
-UNKNOWN = "9990000042"
+UNKNOWN, OTHER = "9990000042", "9990000050"
 NO_LISTS = not_applied("invented records, and opt-outs have tests of their own")
 RULES = [rule for rule in exclusions() if rule.feed == "gp_olids"]
 
@@ -129,6 +129,42 @@ def test_a_hospital_s_slip_does_not_join_brother_and_sister(tmp_path):
     assert sorted(sizes) == [(1,), (1,), (2,)]
     # the number was believed for year and month of birth: as sure as any other that agrees
     assert (tiers["gp_olids"], tiers["sus_apc"]) == ("identifier", "unlinked")
+
+
+def test_a_maternity_record_links_to_who_was_born_that_month_and_never_to_the_mother(tmp_path):
+    """The bridge gives Ada's record her number, that of Ben's birth his mother's, and holds a
+    mother besides."""
+    with opened(tmp_path) as (con, keys):
+        put_clear(con)
+        mother = {"nhs_number": OTHER, "birth_date": date(1985, 6, 7), "sex_code": "2"}
+        put(con, "nwl_icb.2025-03-30.ee", "pds_demographics", "person", [mother])
+        delivery = "nwl_icb.2020.dd"
+        births = [("ada", 2012, 3, "2"), ("ben", 2009, 11, "1")]
+        rows = [
+            {"baby_record_id": baby, "mother_record_id": "m", "birth_year": year}
+            | {"birth_month_number": month, "sex_code": sex}
+            for baby, year, month, sex in births
+        ]
+        put(con, delivery, "msds", "maternity_record", rows)
+        bridge = [("ada", ADA), ("ben", OTHER), ("m", OTHER)]
+        put(
+            con,
+            delivery,
+            "msds",
+            "bridge",
+            [{"record_id": record, "nhs_number": number} for record, number in bridge],
+        )
+        build_person_records(con, CONTRACTS, keys, opt_outs=NO_LISTS)
+        train(con)
+        predict(con)
+        resolve(con)
+        sources = con.execute(
+            "SELECT list(feed ORDER BY feed) FROM linkage.main.person JOIN"
+            " linkage.main.person_record USING (record_key) JOIN linkage.main.source USING (source)"
+            " WHERE alternative = 0 GROUP BY cluster ORDER BY ALL"
+        ).fetchall()
+    alone = [(["msds"],)] * 2 + [(["msds", "pds_demographics"],)] + [(["pds_demographics"],)] * 2
+    assert sources == alone
 
 
 @pytest.mark.parametrize("supplier", [None, "other_icb"])
