@@ -86,7 +86,8 @@ def pseudonymise_delivery(
 
     tokenise.check_delivery_ids([delivery_id])
     with value_free(f"pseudonymising a delivery of {contract.feed}"):
-        tables = [t for t in contract.tables.values() if _raw_columns(con, t)]
+        found = _columns_of(con, "identifiable", "raw")
+        tables = [t for t in contract.tables.values() if t.table_name in found]
         for table in contract.tables.values():
             refuse_unsafe(table)
         if received.is_held(con, delivery_id):
@@ -94,7 +95,7 @@ def pseudonymise_delivery(
             with transaction(con):
                 return received.publish(con, contract, delivery_id)
         for table in tables:
-            _refuse_unexpected(table, _raw_columns(con, table))
+            _refuse_unexpected(table, found[table.table_name])
         ensure_tables(con, [contract])
         look_ups = LookUps.plan(contract.feed, tables)
         try:
@@ -117,10 +118,11 @@ def ensure_tables(con: duckdb.DuckDBPyConnection, contracts: Iterable[Contract])
         con.execute("CREATE SCHEMA IF NOT EXISTS warehouse.pseudonymised")
         columns = ", ".join(f"{name} {kind}" for name, kind in LEDGER.items())
         con.execute(f"CREATE TABLE IF NOT EXISTS warehouse.pseudonymised.delivery ({columns})")
+        found = _columns_of(con, "warehouse", "pseudonymised")
         for contract in contracts:
             for table in contract.tables.values():
                 refuse_unsafe(table)
-                _ensure_table(con, table)
+                _ensure_table(con, table, found.get(table.table_name, {}))
 
 
 def refuse_unaccepted(con: duckdb.DuckDBPyConnection, delivery_id: str) -> None:
@@ -238,17 +240,18 @@ def _write(
     return written
 
 
-def _columns_of(con: duckdb.DuckDBPyConnection, catalog: str, schema: str, table: str) -> dict:
-    rows = con.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
-        [catalog, schema, table],
-    ).fetchall()
-    return dict(rows)
-
-
-def _raw_columns(con: duckdb.DuckDBPyConnection, table: Table) -> Mapping[str, str]:
-    return _columns_of(con, "identifiable", "raw", table.table_name)
+def _columns_of(
+    con: duckdb.DuckDBPyConnection, catalog: str, schema: str
+) -> dict[str, dict[str, str]]:
+    """Type by column by table. DuckDB reads its whole catalogue to answer, so it is asked once."""
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in con.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = ? AND schema_name = ? ORDER BY table_name, column_index",
+        [catalog, schema],
+    ).fetchall():
+        tables.setdefault(table, {})[column] = kind
+    return tables
 
 
 def _refuse_unexpected(table: Table, found: Mapping[str, str]) -> None:
@@ -261,13 +264,12 @@ def _refuse_unexpected(table: Table, found: Mapping[str, str]) -> None:
         raise LinkedCypError(f"raw {table.table_name} lacks {', '.join(missing)}")
 
 
-def _ensure_table(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+def _ensure_table(con: duckdb.DuckDBPyConnection, table: Table, found: Mapping[str, str]) -> None:
     wanted = dict(ROW_COLUMNS)
     if table.person_key:
         wanted["record_key"] = "BIGINT"
     outputs = table.pseudonymised()
     wanted |= {output.name: output.sql_type for output in outputs}
-    found = _columns_of(con, "warehouse", "pseudonymised", table.table_name)
     if found == wanted:
         return
     with transaction(con):
