@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 import linked_cyp
 from linked_cyp.contracts import Contract
 from linked_cyp.dictionary import Entry, cited, lineage_text
-from linked_cyp.lineage import ColumnRef, Edge, edge_rows, upstream_of
+from linked_cyp.lineage import ColumnRef, Edge, by_downstream, edge_rows, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
 from linked_cyp.release.disclosure import rounded
 from linked_cyp.release.gate import CHECKS, DELIVERIES, OPT_OUTS, exists
@@ -46,8 +47,13 @@ def write(con: duckdb.DuckDBPyConnection, table: RecordTable) -> None:
     columns = ", ".join(f"{quoted(name)} {kind}" for name, kind, _ in table.columns)
     con.execute(f"CREATE TABLE {relation} ({columns})")
     if table.rows:
-        marks = ", ".join("?" for _ in table.columns)
-        con.executemany(f"INSERT INTO {relation} VALUES ({marks})", [list(r) for r in table.rows])
+        names = [name for name, _, _ in table.columns]
+        rows = pl.DataFrame(
+            [list(row) for row in table.rows], schema=names, orient="row", infer_schema_length=None
+        )
+        con.register("record_rows", rows.to_arrow())
+        con.execute(f"INSERT INTO {relation} FROM record_rows")
+        con.unregister("record_rows")
     comment_on(con, "TABLE", relation, table.comment)
     for name, _, comment in table.columns:
         comment_on(con, "COLUMN", f"{relation}.{quoted(name)}", comment)
@@ -57,10 +63,10 @@ def dictionary_table(
     tables: Iterable[ReleaseTable], documented: Mapping[ColumnRef, Entry], edges: Sequence[Edge]
 ) -> RecordTable:
     rows = []
+    behind = by_downstream(edges)  # looked through once, not for every column
     for table in tables:
-        refs = [ColumnRef(table.zone, table.name, column.name) for column in table.columns]
-        behind = upstream_of(edges, refs)  # looked through once, not for every column
-        for position, (ref, column) in enumerate(zip(refs, table.columns, strict=True), start=1):
+        for position, column in enumerate(table.columns, start=1):
+            ref = ColumnRef(table.zone, table.name, column.name)
             entry = documented.get(ref)
             source = entry.definition_source if entry else ""
             rows.append(
