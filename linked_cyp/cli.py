@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from linked_cyp.commands import encode, linkage, pseudonym, review
+from linked_cyp.commands import encode, linkage, opt_outs, pseudonym, review
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.settings import PROJECT_ROOT, Settings
 
@@ -42,6 +42,7 @@ encode.register(app, keys_app)
 pseudonym.register(keys_app)
 app.add_typer(linkage.app, name="linkage")
 app.add_typer(review.app, name="review")
+app.add_typer(opt_outs.app, name="opt-outs")
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)  # one line stays one line
 
