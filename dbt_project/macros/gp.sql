@@ -22,3 +22,13 @@
     opt-out), and its withdrawal. -#}
 {% macro dissent_code() %}'827241000000103'{% endmacro %}
 {% macro type_1_codes() %}{{ dissent_code() }}, '827261000000102'{% endmacro %}
+
+{#- SNOMED CT codes of the concepts that a delivery names; what is withheld as sensitive has none. -#}
+{% macro gp_concepts() -%}
+(
+    select delivery_id, concept_id, min(snomed_code) as snomed_code
+    from {{ accepted('gp_olids', 'concept') }}
+    where snomed_code is not null
+    group by delivery_id, concept_id
+)
+{%- endmacro %}

@@ -77,6 +77,22 @@ def _before_a_referral(world: World, older: str, newer: str) -> None:
             referral_date=day(on),
             primary_need_code="N1",
         )
+    # Cora's plan after the first referral, and one whose end is before its start; Fern's begins in
+    # the month of birth, which shows no day.
+    for child, number, referral, start, end in (
+        ("Cora", 1, 71, "2024-04-01", "2024-08-01"),
+        ("Cora", 2, 72, "2024-11-20", "2024-11-01"),
+        ("Fern", 3, None, "2024-05-20", None),
+    ):
+        world.add(
+            "cin_census__cin_plan_dates",
+            census,
+            child,
+            cin_details_id=referral,
+            cin_plan_id=number,
+            plan_start_date=day(start),
+            plan_end_date=day(end) if end else None,
+        )
     # Unplanned in the year before; on the day itself; planned; too early.
     attended("Cora", "2023-06-01")
     attended("Cora", "2024-03-10")

@@ -210,6 +210,15 @@ def _provision(world: World) -> None:
                     sen_provision_code="N",
                     birth_month=day("2013-01-01"),
                 )
+    # The premium from April 2024 rests on the census of spring 2024; that of 2025 is not here yet.
+    world.add(
+        "npd_attainment__pupil_premium",
+        f"{AUTHORITY}.2025.npd_attainment.accepted",
+        "always",
+        premium_year_start_date=day("2024-04-01"),
+        deprivation_premium_count=1,
+        pupil_premium_amount=1480.0,
+    )
 
 
 def _plans(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import count
 from typing import Any
 
 from linked_cyp_tests.pipeline.curated_world import World, day
@@ -10,6 +12,7 @@ ASTHMA, WEIGHT, HEIGHT = "195967001", "27113001", "50373000"
 MMR, SECOND_MMR, SIX_IN_ONE = "38598009", "170433008", "1082441000000108"
 DISSENT, WITHDRAWAL = "827241000000103", "827261000000102"
 SALBUTAMOL = "39113611000001102"
+_keys = count(700_000)
 
 
 def add_primary_care_cases(world: World) -> None:
@@ -93,6 +96,7 @@ def add_primary_care_cases(world: World) -> None:
         )
     prescribed("Pia", "2018-02-10", "A1", "03020000", duration_days=28)
     prescribed("Pia", "2018-03-10", "A1", None, quantity_value=3.0)
+    _met(world, newer)
     # Quill is sensitive on the spine, Tam a test patient, Ulf deleted. Rex dissented again after a
     # withdrawal; Sol withdrew.
     patient("Quill", is_spine_sensitive=True)
@@ -109,3 +113,68 @@ def add_primary_care_cases(world: World) -> None:
         observed(child, "2020-05-05", ASTHMA)
         registered(child, "A1", "2016-01-01", None, "Regular/GMS")
         prescribed(child, "2020-05-05", "A1", "03010101")
+
+
+def _met(world: World, delivery: str) -> None:
+    """Concepts are named by number: 1 is a surgery consultation, 2 paediatrics, 3 has no code."""
+    for number, code in ((1, "11429006"), (2, "394537008"), (3, None)):
+        world.add("gp_olids__concept", delivery, concept_id=number, snomed_code=code)
+
+    def booked(number: int, at: datetime | None, status: str, **columns: Any) -> None:
+        world.add(
+            "gp_olids__appointment",
+            delivery,
+            "Pia",
+            appointment_id=number,
+            start_at=at,
+            appointment_status_code=status,
+            practice_code="A1",
+            **columns,
+        )
+
+    # Seen in the month of birth, seen, not there, still to come; a blocked slot, a deleted
+    # one, one without a time and one before birth do not count.
+    booked(1, datetime(2015, 6, 25, 9, 0), "fulfilled")
+    booked(2, datetime(2018, 1, 10, 9, 0), "arrived")
+    booked(3, datetime(2018, 1, 10, 8, 0), "noshow")
+    booked(4, datetime(2025, 6, 1, 8, 0), "booked")
+    booked(5, datetime(2018, 1, 11, 8, 0), "fulfilled", is_blocked=True)
+    booked(6, datetime(2018, 1, 12, 8, 0), "fulfilled", is_deleted=True)
+    booked(7, None, "fulfilled")
+    booked(8, datetime(2015, 5, 31, 8, 0), "fulfilled")
+
+    # Two surgery consultations on one day, both copied to A2; one of a kind that has no code; one
+    # after the snapshot.
+    for practice, kind, on in (
+        ("A1", 1, "2018-01-10"),
+        ("A1", 1, "2018-01-10"),
+        ("A2", 1, "2018-01-10"),
+        ("A2", 1, "2018-01-10"),
+        ("A1", 3, "2019-02-01"),
+        ("A1", 1, "2025-04-01"),
+    ):
+        world.add(
+            "gp_olids__encounter",
+            delivery,
+            "Pia",
+            encounter_id=next(_keys),
+            effective_date=day(on),
+            encounter_type_id=kind,
+            practice_code=practice,
+        )
+    # Referred to paediatrics, with a copy; and a letter that came in.
+    for practice, on, specialty, outgoing in (
+        ("A1", "2018-01-10", 2, True),
+        ("A2", "2018-01-10", 2, True),
+        ("A1", "2019-02-01", None, False),
+    ):
+        world.add(
+            "gp_olids__referral_request",
+            delivery,
+            "Pia",
+            referral_request_id=next(_keys),
+            effective_date=day(on),
+            specialty_id=specialty,
+            is_outgoing_referral=outgoing,
+            practice_code=practice,
+        )

@@ -99,3 +99,13 @@ def test_children_looked_after_at_the_year_end_are_those_of_the_status_table(ask
                 WHERE is_looked_after"""
     assert ask(f"({cohort}) EXCEPT ({status})") == []
     assert ask(f"({status}) EXCEPT ({cohort})") == []
+
+
+def test_a_child_in_need_plan_belongs_to_its_referral(ask: Ask) -> None:
+    sql = """SELECT plan_number, referral_number, plan_start_date, plan_end_date, is_before_birth
+             FROM curated.cin_plan WHERE person_id = $child ORDER BY plan_number"""
+    assert ask(sql, "Cora") == [
+        (1, 1, day("2024-04-01"), day("2024-08-01"), False),
+        (2, 2, day("2024-11-20"), day("2024-11-20"), False),
+    ]
+    assert ask(sql, "Fern") == [(1, None, day("2024-05-01"), None, False)]

@@ -193,3 +193,25 @@ def test_a_month_sums_schools_and_possible_sessions(ask: Ask) -> None:
         # possible: two on the 3rd, two on the 4th, one on the 6th
         ("2025-03-01", 2025, 5, 1, 1, 2, 1, 0.4, 2),
     ]
+
+
+def test_a_year_is_as_its_spring_census_finds_it(ask: Ask) -> None:
+    sql = """SELECT academic_year, census_term_number, sen_level, primary_sen_type_code,
+                    is_pupil_premium, term_count, school_count
+             FROM curated.education_year WHERE person_id = $child ORDER BY academic_year"""
+    plan = "EHC plan or statement"
+    assert ask(sql, "support then plan") == [
+        (2024, 2, "SEN support", "SEMH", False, 2, 1),
+        (2025, 2, plan, "ASD", None, 2, 1),
+    ]
+    # the main registration speaks, and both schools count
+    assert ask(sql, "always") == [
+        (2024, 2, plan, "ASD", True, 3, 2),
+        (2025, 2, plan, "ASD", None, 2, 2),
+    ]
+
+
+def test_a_child_in_no_spring_census_is_as_another_finds_it(ask: Ask) -> None:
+    sql = """SELECT academic_year, census_term_number, term_count FROM curated.education_year
+             WHERE person_id = $child AND census_term_number <> 2"""
+    assert ask(sql, "Ola") == [(2026, 1, 1)]

@@ -94,3 +94,31 @@ def test_patients_who_are_out_are_in_no_table(ask: Ask, world: World, table: str
 def test_type_1_codes_are_no_events(ask: Ask) -> None:
     sql = "SELECT count(*), count(*) FILTER (snomed_code = '195967001') FROM curated.gp_event"
     assert ask(f"{sql} WHERE person_id = $child", "Sol") == [(1, 1)]
+
+
+def test_appointments_kept_and_missed(ask: Ask) -> None:
+    sql = """SELECT appointment_number, appointment_date, appointment_age_years, is_attended,
+                    is_missed
+             FROM curated.gp_appointment WHERE person_id = $child ORDER BY appointment_number"""
+    assert ask(sql, "Pia") == [
+        (1, day("2015-06-01"), 0, True, False),
+        (2, day("2018-01-10"), 2, False, True),
+        (3, day("2018-01-10"), 2, True, False),
+        (4, day("2025-06-01"), 10, False, False),
+    ]
+
+
+def test_encounters_and_referrals_and_their_copies(ask: Ask) -> None:
+    met = """SELECT encounter_number, encounter_date, encounter_type_snomed_code
+             FROM curated.gp_encounter WHERE person_id = $child ORDER BY encounter_number"""
+    assert ask(met, "Pia") == [
+        (1, day("2018-01-10"), "11429006"),
+        (2, day("2018-01-10"), "11429006"),
+        (3, day("2019-02-01"), None),
+    ]
+    referred = """SELECT referral_date, specialty_snomed_code, is_outgoing
+                  FROM curated.gp_referral WHERE person_id = $child ORDER BY referral_number"""
+    assert ask(referred, "Pia") == [
+        (day("2018-01-10"), "394537008", True),
+        (day("2019-02-01"), None, False),
+    ]

@@ -32,6 +32,25 @@ with counted as (
         )
     union all
     select
+        'cin_plan',
+        (select count(*) from {{ ref('cin_plan') }}),
+        (
+            select count(*)
+            from {{ ref('stg_cin_census__plan') }} as staged
+            inner join {{ ref('child') }} as child using (person_id)
+            where {{ not_before_birth('staged.plan_start_date', 'child.birth_month', 217) }}
+        )
+    union all
+    select
+        'education_year',
+        (select count(*) from {{ ref('education_year') }}),
+        (
+            select count(distinct (person_id, academic_year))
+            from {{ ref('school_enrolment') }}
+            where is_on_roll
+        )
+    union all
+    select
         'child_protection_plan',
         (select count(*) from {{ ref('child_protection_plan') }}),
         (

@@ -7,6 +7,8 @@ with event as (
         ('cin_assessment', 'assessment_start_date'),
         ('cin_assessment', 'internal_review_date'),
         ('cin_assessment', 'authorisation_date'),
+        ('cin_plan', 'plan_start_date'),
+        ('cin_plan', 'plan_end_date'),
         ('section_47', 'section_47_start_date'),
         ('section_47', 'initial_conference_target_date'),
         ('section_47', 'initial_conference_date'),

@@ -4,6 +4,9 @@ with event as (
         ('gp_registration', 'registration_start_date'),
         ('gp_registration', 'registration_end_date'),
         ('gp_event', 'event_date'),
+        ('gp_appointment', 'appointment_date'),
+        ('gp_encounter', 'encounter_date'),
+        ('gp_referral', 'referral_date'),
         ('prescription', 'prescription_date'),
         ('immunisation', 'immunisation_date'),
     ] %}

@@ -7,6 +7,10 @@ with event as (
     union all
     select person_id, date_trunc('month', prescription_date) from {{ ref('prescription') }}
     union all
+    select person_id, date_trunc('month', encounter_date) from {{ ref('gp_encounter') }}
+    union all
+    select person_id, date_trunc('month', referral_date) from {{ ref('gp_referral') }}
+    union all
     select person_id, date_trunc('month', registration_start_date) from {{ ref('gp_registration') }}
 )
 
