@@ -5,9 +5,7 @@ select
     session.session_date,
     session.session_code,
     session.delivery_supplier as local_authority,
-    cast(
-        year(session.session_date) + (month(session.session_date) >= 9)::integer as integer
-    ) as academic_year,
+    {{ academic_year('session.session_date') }} as academic_year,
     session.national_curriculum_year_code,
     session.attendance_code,
     code.attendance_group,

@@ -7,9 +7,7 @@ select
     school_id,
     local_authority,
     exclusion_start_date,
-    cast(
-        year(exclusion_start_date) + (month(exclusion_start_date) >= 9)::integer as integer
-    ) as academic_year,
+    {{ academic_year('exclusion_start_date') }} as academic_year,
     exclusion_category_code,
     exclusion_category_code = 'PERM' as is_permanent,
     cast(excluded_session_count as integer) as excluded_sessions,
