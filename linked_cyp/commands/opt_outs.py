@@ -20,9 +20,7 @@ def opt_outs() -> None:
     """Who has opted out (docs/opt_outs.md)."""
 
 
-@app.command(
-    epilog="Example: [bold]mkdir -m 700 ~/check && linked-cyp opt-outs numbers --to ~/check[/bold]"
-)
+@app.command(epilog="Example: [bold]linked-cyp opt-outs numbers --to ~/check[/bold]")
 def numbers(
     to: Annotated[Path, typer.Option(help="A folder of yours, of mode 0700, outside the data.")],
 ) -> None:

@@ -32,6 +32,7 @@ COMMANDS = (
     "linkage compare",
     "linkage retrain",
     "linkage status",
+    "opt-outs numbers",
     "refresh",
     "release",
     "review record",
