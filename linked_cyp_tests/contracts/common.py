@@ -13,12 +13,7 @@ from linked_cyp.contracts import Codeset, Column, Contract, Table, load_codesets
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data_contracts"
 SAMPLES = ROOT.parent / "shared" / "samples"
-FEEDS = (
-    *("cin_census", "gp_olids", "pds_demographics", "school_census", "ssda903"),
-    *("sus_apc", "sus_ecds", "sus_op"),
-    *("csds", "mhsds"),
-    *("local_objection", "national_data_opt_out", "type1_opt_out"),
-)
+FEEDS = tuple(sorted(path.name.split(".")[0] for path in FOLDER.glob("*.odcs.yaml")))
 
 
 @cache

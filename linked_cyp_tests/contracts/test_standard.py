@@ -45,8 +45,16 @@ def validator() -> Any:
     return jsonschema.validators.validator_for(schema)(schema)
 
 
-def test_the_five_feeds_are_there() -> None:
-    assert set(FEEDS) <= set(contracts())
+def test_every_contract_is_loaded() -> None:
+    assert len(FEEDS) >= 23
+    assert set(FEEDS) == set(contracts())
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_an_objection_to_the_dataset_reaches_every_feed_of_persons(feed: str) -> None:
+    contract = contracts()[feed]
+    if contract.domain != "governance":
+        assert "local_objection" in contract.opt_outs
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.name)
@@ -91,7 +99,9 @@ def test_contract_says_what_a_steward_asks(feed: str) -> None:
     if contract.feed in ("local_objection", "type1_opt_out"):
         assert contract.max_quarantined_share == 0
     assert contract.reader in READERS
-    assert any(table.required for table in contract.tables.values())
+    # results are published test by test, each when it is ready
+    if contract.feed != "npd_attainment":
+        assert any(table.required for table in contract.tables.values())
 
 
 @pytest.mark.parametrize("feed", FEEDS)
