@@ -31,7 +31,8 @@ NATIONAL, TYPE_1, OBJECTION = OPT_OUTS
 # Days for which a list may be used: ours to choose, shorter than any reason to keep an old one.
 MAX_AGE_DAYS: Mapping[str, int] = {NATIONAL: 21, TYPE_1: 45, OBJECTION: 45}
 LEAST_REASON = 20  # characters: "test" says nothing to whoever reads the release
-WITHDRAWALS = ("827261000000102", "9NU1", "XAAVL")  # Type 1 codes that end a dissent
+DISSENTS = ("827241000000103", "9NU0", "XAZ89")  # Type 1 codes: Snomed CT, Read 2, CTV3
+WITHDRAWALS = ("827261000000102", "9NU1", "XAAVL")  # and those that end a dissent
 NOT_OPTED_OUT = ("TRUE", "T", "1", "Y", "YES")  # of a flag that says "consents" or "is opted in"
 NOT_RESEARCH = "direct_care"
 
@@ -200,7 +201,7 @@ def named(con: duckdb.DuckDBPyConnection, standing: Sequence[Standing]) -> Named
     """Whom the lists name. Wrap it with ``value_free``.
 
     Raises:
-        LinkedCypError: an objection in force names nobody, so that it would be passed over.
+        LinkedCypError: an objection or a dissent names nobody, so that it would be passed over.
     """
     applied = {one.opt_out: one for one in standing if one.rule.applied}
     remaining = national = type_1 = None
@@ -227,7 +228,11 @@ def _remaining(con: duckdb.DuckDBPyConnection, standing: Standing) -> pl.Series:
 
 
 def _dissenting(con: duckdb.DuckDBPyConnection, dates: Mapping[str, dt.date]) -> pl.Series:
-    """Numbers whose latest event is a dissent. What is not a withdrawal is one."""
+    """Numbers whose latest event is a dissent. What is not a withdrawal is one.
+
+    Raises:
+        LinkedCypError: a dissent has no usable number, so that it would be passed over.
+    """
     rows = _rows(con, f"{TYPE_1}__status", dates, "nhs_number", "status_code", "recorded_date")
     code = pl.col("status_code").str.strip_chars().str.strip_chars(".").str.to_uppercase()
     events = rows.select(
@@ -236,7 +241,13 @@ def _dissenting(con: duckdb.DuckDBPyConnection, dates: Mapping[str, dt.date]) ->
         pl.col("recorded_date").alias("day"),
         "listed",
     )
-    return _objecting(events, "number")["number"]
+    lost = events.filter(pl.col("number").is_null() & pl.col("objects"))
+    if lost.height:
+        raise LinkedCypError(
+            f"{TYPE_1}: {lost.height} dissents have no valid NHS number: correct them, so that they"
+            " are not passed over"
+        )
+    return objecting(events, "number")["number"]
 
 
 def _flagged(
@@ -291,7 +302,7 @@ def _objections(con: duckdb.DuckDBPyConnection, dates: Mapping[str, dt.date]) ->
             known.filter(pl.col("withdrawn_date").is_not_null()).select(*kept, *ended),
         ]
     ).drop_nulls("value")
-    found = _objecting(events, "kind", "value").select("kind", "value")
+    found = objecting(events, "kind", "value").select("kind", "value")
     _refuse_unknown_authorities(con, found)
     return found
 
@@ -312,7 +323,7 @@ def _refuse_unknown_authorities(con: duckdb.DuckDBPyConnection, found: pl.DataFr
         )
 
 
-def _objecting(events: pl.DataFrame, *who: str) -> pl.DataFrame:
+def objecting(events: pl.DataFrame, *who: str) -> pl.DataFrame:
     """Those whose latest event is an objection; between events of one day, the objection counts.
 
     An end that lies after the day of its list has not come yet.

@@ -31,7 +31,7 @@ from linked_cyp.linkage.exclusions import (
     spread,
     spreading_reasons,
 )
-from linked_cyp.linkage.opt_outs import read_opt_outs
+from linked_cyp.linkage.opt_outs import read_opt_outs, recorded_facts
 from linked_cyp.linkage.person_records import ALTERNATIVES
 from linked_cyp.linkage.records import write_person_records
 from linked_cyp.opt_outs import Policy
@@ -295,7 +295,8 @@ def _collect_feed(
                 if (e.feed, e.table) == (contract.feed, table.name) and e.column in present
             ]
             mixed = [c for c in table.columns if c.linkage_role_by and c.name in present]
-            if not (wanted or excluding or mixed):
+            dissents = recorded_facts(contract.feed, table.name, present)
+            if not (wanted or excluding or mixed or dissents):
                 continue
             keyed, link = keyed_table(contract, table)
             if keyed is None or keyed.table_name not in stored:
@@ -308,6 +309,7 @@ def _collect_feed(
                 for c in wanted
             ]
             facts += [fact for c in mixed for fact in _mixed_facts(c, present)]
+            facts += dissents
             facts += [
                 f"SELECT record_key, source, 'exclusion', '{e.reason}', seen FROM keyed t"
                 f" WHERE {e.condition()}"

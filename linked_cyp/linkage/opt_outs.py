@@ -6,13 +6,16 @@ tell whose it is. An objection made to us is about the person. Only linkage know
 that person's, so objecting records are marked before it, and everything that turns out to belong
 to their person stays out of the bridge (:func:`leave_out_objectors`).
 
+A dissent that a practice wrote into the patient's record counts as one on the list of Type 1
+opt-outs, for every record with the patient's number.
+
 All is done on tokens, so that records that suppliers encoded are treated alike.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -22,12 +25,15 @@ import polars as pl
 from linked_cyp.contracts import Contract
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.opt_outs import (
+    DISSENTS,
     NATIONAL,
     OBJECTION,
     TYPE_1,
+    WITHDRAWALS,
     Named,
     Policy,
     Standing,
+    objecting,
     refuse,
     standings,
 )
@@ -35,6 +41,11 @@ from linked_cyp.opt_outs import named as named_by_lists
 
 NO_NUMBER = "no NHS number to ask about"
 KINDS = ("remaining", "national", "type_1", "nhs", "upn", "la_child")
+
+# Where practices write down a dissent: feed and table, the columns of its code, its day and whether
+# the entry was taken back. The facts are collected with the identities.
+RECORDED = {("gp_olids", "observation"): ("snomed_code", "effective_date", "is_deleted")}
+RECORDED_ROLE = "type_1_event"
 
 # All that the warehouse may know of how opt-outs were applied: one row for each.
 OPT_OUT_DDL = (
@@ -48,11 +59,14 @@ OPTED_OUT_DDL = "record_key BIGINT, feed VARCHAR, opt_out VARCHAR, reason VARCHA
 class OptOuts:
     """The opt-outs of one build, as tokens.
 
-    ``numbers`` has ``kind`` (one of :data:`KINDS`) and ``token``.
+    ``numbers`` has ``kind`` (one of :data:`KINDS`) and ``token``; ``recorded`` has ``record_key``,
+    ``objects`` and ``day`` of the dissents and withdrawals that stand in a record.
     """
 
     standing: Sequence[Standing]
     numbers: pl.DataFrame
+    recorded: pl.DataFrame
+    today: dt.date
 
     def leave_out(self, con: duckdb.DuckDBPyConnection) -> None:
         """Delete the person records that may not be linked, and mark those of objectors.
@@ -73,6 +87,7 @@ class OptOuts:
                 " ON a.former = n.token AND (a.identifier = n.kind"
                 " OR a.identifier = 'nhs' AND n.kind IN ('national', 'type_1'))"
             )
+            self._add_recorded(con)
             con.execute(f"CREATE OR REPLACE TABLE linkage.main.opted_out ({OPTED_OUT_DDL})")
             self._mark_objectors(con)
             for one in self.standing:
@@ -95,6 +110,20 @@ class OptOuts:
         finally:
             con.unregister("opt_out_listed")
             con.execute("DROP TABLE IF EXISTS temp.opt_out_number")
+
+    def _add_recorded(self, con: duckdb.DuckDBPyConnection) -> None:
+        """The numbers of whom the latest entry, in all records of the number, is a dissent."""
+        con.register("opt_out_recorded", self.recorded.to_arrow())
+        events = con.execute(
+            "SELECT coalesce(a.token, e.nhs) AS token, o.objects, o.day FROM opt_out_recorded o"
+            " JOIN linkage.main.person_record e ON e.record_key = o.record_key"
+            f" LEFT JOIN {_ALIAS} a ON a.former = e.nhs"
+        ).pl()
+        con.unregister("opt_out_recorded")
+        found = objecting(events.with_columns(pl.lit(self.today).alias("listed")), "token")
+        con.register("opt_out_recorded", found.select("token").to_arrow())
+        con.execute("INSERT INTO opt_out_number SELECT 'type_1', token FROM opt_out_recorded")
+        con.unregister("opt_out_recorded")
 
     def _mark_objectors(self, con: duckdb.DuckDBPyConnection) -> None:
         """Records with an identifier that an objection names, and those that share one with them.
@@ -150,7 +179,31 @@ def read_opt_outs(
     """
     standing = standings(con, contracts, policy)
     refuse(standing, today)
-    return OptOuts(standing, _tokens(named_by_lists(con, standing), encoder))
+    named = named_by_lists(con, standing)
+    return OptOuts(standing, _tokens(named, encoder), _recorded(con), today)
+
+
+def recorded_facts(feed: str, table: str, present: Collection[str]) -> list[str]:
+    """SQL of the facts of :data:`RECORDED` in a table's rows ``keyed``; none for other tables."""
+    code, day, deleted = RECORDED.get((feed, table), ("", "", ""))
+    if not {code, day, deleted} <= set(present):
+        return []
+    listed = ", ".join(f"'{value}'" for value in (*DISSENTS, *WITHDRAWALS))
+    return [
+        f"SELECT record_key, source, '{RECORDED_ROLE}', upper(trim(t.{code})) || '|' ||"
+        f" coalesce(t.{day}::DATE::VARCHAR, ''), seen FROM keyed t"
+        f" WHERE upper(trim(t.{code})) IN ({listed}) AND NOT coalesce(t.{deleted}, FALSE)"
+    ]
+
+
+def _recorded(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    withdrawn = ", ".join(f"'{value}'" for value in WITHDRAWALS)
+    return con.execute(
+        f"SELECT record_key, split_part(value, '|', 1) NOT IN ({withdrawn}) AS objects,"
+        " try_cast(nullif(split_part(value, '|', 2), '') AS DATE) AS day FROM identity_fact"
+        " WHERE role = ?",
+        [RECORDED_ROLE],
+    ).pl()
 
 
 def leave_out_objectors(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) -> pl.DataFrame:

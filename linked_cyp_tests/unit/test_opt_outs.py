@@ -4,6 +4,8 @@ linkage."""
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import hmac
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from linked_cyp import ledger
+from linked_cyp import ledger, pseudonym_keys
 from linked_cyp.contracts import OPT_OUTS, Contract
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.identifiers import IDENTIFIERS, on_series
@@ -455,6 +457,62 @@ def test_a_dissent_stays_when_a_newer_list_no_longer_has_it(world: World) -> Non
     world.type_1(period="2025-04-15")
     world.records(TYPE_1)
     assert world.linked("sus_apc") == {1}
+
+
+def test_a_dissent_that_names_nobody_stops_the_build(world: World) -> None:
+    world.hospital(0)
+    world.type_1(("9990000019", DISSENT, "2020-01-01"), (NHS[1], DISSENT, "2020-01-01"))
+    with pytest.raises(LinkedCypError, match="1 dissents have no valid NHS number") as caught:
+        world.records(TYPE_1)
+    assert "9990000019" not in str(caught.value)
+
+
+RECORDED = (
+    ([(DISSENT, "2020-01-01", False)], True),
+    ([(DISSENT, None, False)], True),
+    ([(DISSENT, "2020-01-01", True)], False),  # taken back
+    ([(DISSENT, "2020-01-01", False), (WITHDRAWN, "2021-01-01", False)], False),
+    ([(DISSENT, "2021-01-01", False), (WITHDRAWN, "2021-01-01", False)], True),
+    ([(DISSENT, "2020-01-01", False), (WITHDRAWN, "2026-01-01", False)], True),
+    ([("195967001", "2020-01-01", False)], False),
+)
+
+
+def test_a_dissent_in_the_record_counts_for_every_practice(world: World, tmp_path: Path) -> None:
+    """Each child has two records, and what was written is in the first alone."""
+    key = bytes(range(32))
+    for path, content in (
+        (tmp_path / "keys" / "master.key", MASTER.digest()),
+        (pseudonym_keys.path(tmp_path / "keys", "ashmere"), key),
+    ):
+        pseudonym_keys.write_private(path, content.hex().encode())
+    world.keys = Keys.load(tmp_path / "keys" / "master.key")
+    world.spine(*range(len(RECORDED)))
+    patients, entries = [], []
+    for child, (events, _) in enumerate(RECORDED):
+        hashed = hmac.new(key, NHS[child].encode(), hashlib.sha256).hexdigest()
+        born = _born(child)
+        patients += [
+            {"patient_id": f"{place}{child}", "nhs_number_hash": hashed, "sex_code": "female"}
+            | {"birth_year": born.year, "birth_month_number": born.month}
+            for place in "ab"
+        ]
+        entries += [
+            {"observation_id": f"{child} {n}", "patient_id": f"a{child}", "snomed_code": code}
+            | {"effective_date": day and dt.date.fromisoformat(day), "is_deleted": is_deleted}
+            for n, (code, day, is_deleted) in enumerate(events)
+        ]
+    world.put("gp_olids", "patient", patients)
+    world.put("gp_olids", "observation", entries)
+    world.type_1()
+    world.records(TYPE_1)
+    left = world.con.execute(
+        "SELECT nhs, count(*) FROM linkage.main.person_record JOIN linkage.main.source"
+        " USING (source) WHERE feed = 'gp_olids' GROUP BY ALL"
+    ).fetchall()
+    tokens = Encoder(world.keys).tokens("nhs", pl.Series(NHS[: len(RECORDED)])).tolist()
+    kept = {token for token, (_, is_out) in zip(tokens, RECORDED, strict=True) if not is_out}
+    assert dict(left) == dict.fromkeys(kept, 2)
 
 
 def test_a_type_1_opt_out_takes_nothing_from_feeds_beyond_its_scope(world: World) -> None:
