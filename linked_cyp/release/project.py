@@ -20,7 +20,7 @@ ALL = "all"
 ZONES = ("curated", "cohort")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TEXTS = ("project", "title", "purpose", "legal_basis", "approver")
-_KNOWN = {*_TEXTS, "expiry", "tables", "known_problems", "cohort", "period"}
+KNOWN = {*_TEXTS, "expiry", "tables", "known_problems", "cohort", "period"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def projects(folder: Path) -> list[str]:
 
 
 def _problems(document: Mapping[str, Any], name: str) -> Iterator[str]:
-    for key in sorted(set(document) - _KNOWN, key=str):
+    for key in sorted(set(document) - KNOWN, key=str):
         yield f"unknown entry {key}"
     if document.get("project") != name:
         yield f"project is not {name}, as the file is named"

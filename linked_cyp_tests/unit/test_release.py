@@ -22,8 +22,10 @@ from linked_cyp.release import (
     rollback,
 )
 from linked_cyp.release.build import ID_PATTERN
-from linked_cyp.release.project import projects
-from linked_cyp.settings import Settings
+from linked_cyp.release.companions import COMPANIONS
+from linked_cyp.release.project import KNOWN, projects
+from linked_cyp.release.selection import YEARS
+from linked_cyp.settings import PROJECT_ROOT, Settings
 from linked_cyp.stores import Stores
 from linked_cyp_tests.small_warehouse import (
     CHILDREN,
@@ -424,6 +426,23 @@ def described() -> dict[str, set[str]]:
         for path in sorted((SETTINGS.dbt_project / "models" / zone).glob("*.yml"))
         for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
     }
+
+
+def test_the_guide_names_what_a_release_carries_and_what_a_project_may_say(beta: Path) -> None:
+    guide = (PROJECT_ROOT / "docs" / "releases.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+\.[a-z_.]+)`", guide))
+    carried = {
+        f"{schema}.{table}"
+        for schema, table in rows(beta, "SELECT schema_name, table_name FROM duckdb_tables()")
+        if schema not in ("curated", "cohort")
+    }
+    assert carried <= named, "a table of the release is not in the guide"
+    assert {n for n in named if n.split(".")[0] in ("main", "provenance")} - carried <= {
+        "provenance.release.content_hash"
+    }
+    assert set(COMPANIONS) <= named
+    assert all(f"`{entry}`" in guide for entry in KNOWN)
+    assert all(f"`{year}`" in guide for year in YEARS)
 
 
 @pytest.mark.parametrize("name", projects(FOLDER))
