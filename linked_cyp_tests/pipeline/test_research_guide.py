@@ -6,6 +6,7 @@ import contextlib
 import doctest
 import io
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ import pytest
 
 from linked_cyp import research
 from linked_cyp.errors import LinkedCypError
+from linked_cyp.release.disclosure import rounded
 from linked_cyp.settings import PROJECT_ROOT
 
 GUIDE = PROJECT_ROOT / "docs" / "research.md"
+NOTEBOOK = PROJECT_ROOT / "examples" / "first_look.py"
 RELEASE = Path("data", "releases", "demo", "current.duckdb")
 # Cohorts that need more than the demonstration releases.
 READ_MORE = {
@@ -77,6 +80,20 @@ def test_the_guide_in_plain_sql() -> None:
     (shell,) = [text for language, text in blocks(GUIDE.read_text("utf-8")) if language == "sh"]
     if program:
         subprocess.run(shell.split(), input=sql, text=True, check=True, capture_output=True)
+
+
+def test_the_notebook() -> None:
+    """Every cell runs, on the release that is where the notebook looks for it."""
+    pytest.importorskip("marimo", reason="marimo is a development dependency, and not installed")
+    outputs, names = runpy.run_path(str(NOTEBOOK))["app"].run()
+    names["release"].close()
+    assert len(outputs) > 12
+    assert names["counts"]["in_care"].to_list() == ["ever", "never"]
+    exact, shown = names["counts"]["children"].to_list(), names["shown"]["children"].to_list()
+    assert shown == [rounded(count) for count in exact] != exact
+    assert names["described"].name == "curated.child.sex"
+    assert names["picture"].startswith("<svg")
+    assert names["reach_chart"].to_dict()["mark"] == {"type": "bar"}
 
 
 def test_cohorts_are_made_again_by_name() -> None:
