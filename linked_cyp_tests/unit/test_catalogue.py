@@ -17,7 +17,7 @@ from lxml import html
 from linked_cyp.contracts import load_contracts
 from linked_cyp.lineage import ColumnRef, Edge
 from linked_cyp.release import publish
-from linked_cyp.release.companions.catalogue import catalogue, parts, sheets
+from linked_cyp.release.companions.catalogue import parts, research_catalogue, sheets
 from linked_cyp.release.companions.codes import values
 from linked_cyp.release.companions.completeness import columns_of, completeness, when
 from linked_cyp.release.companions.examples import Example, documented, examples
@@ -76,7 +76,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def page(release: Release) -> str:
-    return catalogue(release, CONTRACTS)
+    return research_catalogue(release, CONTRACTS)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from linked_cyp.contracts import load_contracts
 from linked_cyp.expectations import contract_rules, ledger_rules, pseudonymised_rules
 from linked_cyp.expectations.rules import SUBJECTS, subject
 from linked_cyp.release import publish
-from linked_cyp.release.companions.data_quality import data_quality
+from linked_cyp.release.companions.data_quality import data_quality_report
 from linked_cyp.release.companions.quality import Sum, changes, deliveries, subject_of, verdicts
 from linked_cyp.research import Release, open_release
 from linked_cyp.settings import PROJECT_ROOT
@@ -70,7 +70,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def page(release: Release) -> str:
-    return data_quality(release, CONTRACTS)
+    return data_quality_report(release, CONTRACTS)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from linked_cyp.contracts import Contract
 from linked_cyp.errors import value_free
 from linked_cyp.organisation import Organisation, load_organisation
 from linked_cyp.plain_words import PlainWords, load_plain_words
-from linked_cyp.release.companions.catalogue import catalogue
-from linked_cyp.release.companions.data_quality import data_quality
+from linked_cyp.release.companions.catalogue import research_catalogue
+from linked_cyp.release.companions.data_quality import data_quality_report
 from linked_cyp.release.companions.hdruk import hdruk_metadata
 from linked_cyp.release.companions.lineage import lineage_events
 from linked_cyp.release.companions.public import CHILDREN, FAMILIES, for_children, for_families
@@ -51,8 +51,8 @@ COMPANIONS: Mapping[str, Callable[[Release, Setting], str]] = {
         hdruk_metadata(release, setting.organisation)
     ),
     "lineage.openlineage.json": lambda release, _: _json(lineage_events(release)),
-    "catalogue.html": lambda release, setting: catalogue(release, setting.contracts),
-    "data_quality.html": lambda release, setting: data_quality(release, setting.contracts),
+    "catalogue.html": lambda release, setting: research_catalogue(release, setting.contracts),
+    "data_quality.html": lambda release, setting: data_quality_report(release, setting.contracts),
     CHILDREN: for_children,
     FAMILIES: for_families,
 }

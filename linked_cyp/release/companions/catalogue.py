@@ -65,7 +65,7 @@ class Sheet:
     examples: Sequence[Example]
 
 
-def catalogue(
+def research_catalogue(
     release: Release,
     contracts: Mapping[str, Contract],
     known: Sequence[Example] | None = None,

@@ -53,7 +53,7 @@ REACH = {
 }
 
 
-def data_quality(release: Release, contracts: Mapping[str, Contract]) -> str:
+def data_quality_report(release: Release, contracts: Mapping[str, Contract]) -> str:
     """The page (HTML, one file).
 
     Args:
