@@ -15,6 +15,9 @@ from typing import TextIO
 
 # The longest record that quotes may spread over several lines; beyond it a quote was left open.
 LONGEST_RECORD = 1 << 17
+# The longest line that is kept in memory. What is longer is cut, and no record.
+LONGEST_LINE = 1 << 21
+_CUT = "\0"  # never in a record
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,10 @@ class Lines:
     def next(self) -> str | None:
         if self._waiting:
             return self._waiting.popleft()
-        line = self._file.readline()
-        return line or None
+        line = part = self._file.readline(LONGEST_LINE)
+        while len(part) == LONGEST_LINE and not part.endswith(("\n", "\r")):
+            part = self._file.readline(LONGEST_LINE)
+        return (line if part is line else line[:LONGEST_RECORD] + _CUT) or None
 
     def put_back(self, lines: list[str]) -> None:
         self._waiting.extendleft(reversed(lines))
@@ -75,7 +80,7 @@ def records(lines: Lines, delimiter: str, width: int) -> Iterator[Record]:
         if fields is not None and len(fields) > width and not any(fields[width:]):
             fields = fields[:width]
         if fields is None or len(fields) != width:
-            yield Record(number, None, line.rstrip("\r\n"))
+            yield Record(number, None, line[:LONGEST_RECORD].rstrip("\r\n"))
         else:
             yield Record(number, fields)
 

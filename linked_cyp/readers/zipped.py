@@ -6,8 +6,10 @@ file stays one file in ledger and archive; what is known of its members is put t
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,11 @@ from linked_cyp.readers.staging import FileResult, SourceFile
 # Beyond this a zip file is not a supplier's export but meant to fill the disk.
 MOST_MEMBERS = 1_000
 MOST_TIMES_LARGER = 300
+# What reading a damaged, locked or unknown zip file raises.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError),
+    *(RuntimeError, EOFError, OSError, ValueError),
+)
 # A member refused for one of these makes the whole delivery unreadable, as a file would.
 _UNREADABLE = ("file__encoding", "file__malformed")
 
@@ -37,15 +44,16 @@ def unpack(source: SourceFile, work: Path) -> list[SourceFile] | None:
     members = []
     try:
         with zipfile.ZipFile(source.path) as archive:
-            found = _members(archive)
-            if found is None:
+            found = _members(archive, source.path)
+            room = shutil.disk_usage(folder).free
+            if found is None or sum(member.file_size for member in found) > room:
                 return None
             for number, member in enumerate(found):
                 path = folder / str(number)
                 with archive.open(member) as packed, path.open("wb") as copy:
                     shutil.copyfileobj(packed, copy, 1 << 20)
                 members.append(SourceFile(source.index, PurePosixPath(member.filename).name, path))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError):
+    except _BROKEN:
         return None
     return members
 
@@ -54,10 +62,10 @@ def starts(source: SourceFile, size: int) -> Iterator[tuple[str, bytes]]:
     """Name and first bytes of each member; nothing when the file is not a zip file."""
     try:
         with zipfile.ZipFile(source.path) as archive:
-            for member in _members(archive) or ():
+            for member in _members(archive, source.path) or ():
                 with archive.open(member) as packed:
                     yield PurePosixPath(member.filename).name, packed.read(size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError):
+    except _BROKEN:
         return
 
 
@@ -85,8 +93,12 @@ def _one(members: list[FileResult]) -> FileResult:
     )
 
 
-def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo] | None:
-    """The members that are data, in order of name; None when they are not to be unpacked."""
+def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo] | None:
+    """The members that are data, in order of name; None when they are not to be unpacked.
+
+    Two members of one name are not: nobody can say which of them is meant. How much larger they
+    become is held against the file itself, because members may share their bytes.
+    """
     found = [
         member
         for member in sorted(archive.infolist(), key=lambda m: m.filename)
@@ -94,7 +106,11 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo] | None:
         and not member.filename.startswith("__MACOSX/")
         and not PurePosixPath(member.filename).name.startswith(".")
     ]
-    packed = sum(member.compress_size for member in found)
-    larger = sum(member.file_size for member in found) > MOST_TIMES_LARGER * max(packed, 1 << 16)
-    locked = any(member.flag_bits & 1 for member in found)
-    return None if not found or locked or larger or len(found) > MOST_MEMBERS else found
+    packed = max(path.stat().st_size, 1 << 16)
+    refused = (
+        sum(member.file_size for member in found) > MOST_TIMES_LARGER * packed,
+        any(member.flag_bits & 1 for member in found),  # locked
+        len(found) > MOST_MEMBERS,
+        len({member.filename.casefold() for member in found}) < len(found),
+    )
+    return None if not found or any(refused) else found

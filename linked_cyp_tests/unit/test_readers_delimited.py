@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from linked_cyp.readers.conform import shape
+from linked_cyp.readers.repair import LONGEST_LINE
 from linked_cyp_tests.deliveries_support import (
     NOTE,
     PUPIL,
@@ -139,6 +140,15 @@ def test_a_broken_record_is_set_aside_and_row_numbers_stay_exact(con, tmp_path):
     ]
     assert (outcome.received, outcome.accepted, outcome.quarantined) == (8, 4, 4)
     assert rows(con, "toy__pupil", "surname")[2] == ("two\nlines",)
+
+
+def test_a_line_without_end_is_cut_and_set_aside(con, tmp_path):
+    endless = "A2," + "N" * (LONGEST_LINE + 100) + ",02/01/2010,1,1,1\n"
+    content = HEADER + GOOD + endless + GOOD.replace("A1", "A3")
+    outcome = read(con, tmp_path, content, share=0.9)
+    assert rows(con, "toy__pupil", "row_number, pupil_id") == [(1, "A1"), (3, "A3")]
+    assert quarantined(con) == [("pupil", 2, "row", None, "row__structure", 1)]
+    assert (outcome.received, outcome.accepted, outcome.quarantined) == (3, 2, 1)
 
 
 def test_rules_name_the_column_and_count_each_row_once(con, tmp_path):

@@ -91,15 +91,40 @@ def test_the_archive_gives_the_zip_file_back(
     assert again.tables == first.tables
 
 
+def damaged() -> bytes:
+    """A member whose packed bytes are no deflate stream any more."""
+    content = bytearray(packed({"pupil.csv": PUPILS * 50}))
+    start = content.index(b"pupil.csv") + len("pupil.csv")
+    content[start : start + 40] = b"\xff" * 40
+    return bytes(content)
+
+
+def twice() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("pupil.csv", PUPILS)
+        archive.writestr("Pupil.csv", PUPILS.replace("Grün", "Braun"))
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"no zip file at all",
+        damaged(),
+        twice(),
         packed({"pupil.csv": PUPILS})[:-30],
         packed({}),
         packed({"zeros.csv": b"0" * 40_000_000}),
     ],
-    ids=["not a zip file", "cut off", "empty", "meant to fill the disk"],
+    ids=[
+        "not a zip file",
+        "damaged",
+        "two of a name",
+        "cut off",
+        "empty",
+        "meant to fill the disk",
+    ],
 )
 def test_what_cannot_be_unpacked_is_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, content: bytes
