@@ -92,6 +92,17 @@ def test_cohort_of_health_in_care(ask: Ask) -> None:
     assert ask(sql, "Dov") == [(2025, 13, 356, True, True, 15, 1, 0)]
 
 
+def test_days_in_care_by_year_of_record_and_events_on_them(ask: Ask) -> None:
+    """Jon: to 1 September 2024, and again from 10 January 2025. Kim: begun again on one day."""
+    sql = """SELECT return_year, days_looked_after, is_looked_after_at_year_end, admission_count,
+                    emergency_admission_count
+             FROM cohort.looked_after_health WHERE person_id = $child ORDER BY return_year"""
+    # 1 May to 31 March are 336 days; 1 April to 1 September 154, and 10 January to 31 March 81
+    assert ask(sql, "Jon") == [(2024, 336, True, 0, 0), (2025, 154 + 81, True, 1, 1)]
+    # 10 April to 1 June, with 1 May once; the short breaks after it are none
+    assert [row[:3] for row in ask(sql, "Kim")] == [(2025, 53, False)]
+
+
 def test_children_looked_after_at_the_year_end_are_those_of_the_status_table(ask: Ask) -> None:
     cohort = """SELECT person_id, return_year FROM cohort.looked_after_health
                 WHERE is_looked_after_at_year_end"""

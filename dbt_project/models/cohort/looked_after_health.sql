@@ -34,14 +34,27 @@ cared as (
         and period.period_end_date > returned.year_end - interval 1 year
 ),
 
+-- A day in two periods (ended and begun again, or of two authorities) is one day in care.
+counted as (
+    select
+        *,
+        max(to_date) over (
+            partition by person_id, return_year order by from_date, to_date
+            rows between unbounded preceding and 1 preceding
+        ) as counted_to_date
+    from cared
+),
+
 child_year as (
     select
         person_id,
         return_year,
         any_value(year_end) as year_end,
-        sum(date_diff('day', from_date, to_date) + 1) as days_looked_after,
+        sum(greatest(
+            date_diff('day', greatest(from_date, counted_to_date + 1), to_date) + 1, 0
+        )) as days_looked_after,
         bool_or(is_looked_after_at_year_end) as is_looked_after_at_year_end
-    from cared
+    from counted
     group by person_id, return_year
 ),
 

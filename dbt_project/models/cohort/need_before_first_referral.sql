@@ -63,6 +63,14 @@ mental_health as (
     group by first_referral.person_id
 ),
 
+practice as (
+    select first_referral.person_id, count(*) as events
+    from first_referral
+    inner join {{ ref('gp_appointment') }} as event
+        on {{ before.format('appointment_date', 'appointment_date') }} and event.is_attended
+    group by first_referral.person_id
+),
+
 suspension as (
     select first_referral.person_id, count(*) as events
     from first_referral
@@ -107,6 +115,7 @@ select
     cast(coalesce(attendance.events, 0) as integer) as emergency_attendance_count,
     cast(coalesce(admission.events, 0) as integer) as emergency_admission_count,
     cast(coalesce(mental_health.events, 0) as integer) as mental_health_referral_count,
+    cast(coalesce(practice.events, 0) as integer) as gp_appointment_count,
     cast(coalesce(suspension.events, 0) as integer) as suspension_count,
     absence.absence_rate,
     absence.is_persistently_absent
@@ -117,5 +126,6 @@ left join early_help using (person_id)
 left join attendance using (person_id)
 left join admission using (person_id)
 left join mental_health using (person_id)
+left join practice using (person_id)
 left join suspension using (person_id)
 left join absence using (person_id)
