@@ -14,9 +14,11 @@
         ) = 1
     ),
 
+    -- chosen before the person is known: else an earlier submission, perhaps under the number of
+    -- somebody else, would stand for one whose patient opted out
     newest_record as (
         select *
-        from {{ accepted_person(feed, table) }}
+        from {{ accepted(feed, table) }}
         qualify row_number() over (
             partition by {{ key }}, delivery_supplier
             order by delivery_month desc, received_date desc nulls last, delivery_id desc,
@@ -24,10 +26,12 @@
         ) = 1
     )
 
-    select newest_record.*
+    select newest_record.*, bridge.person_id, bridge.tier as link_tier
     from newest_record
+    inner join {{ source('linkage', 'bridge') }} as bridge using (record_key)
     left join newest_import using ({{ key }}, delivery_supplier)
-    where not (
+    where bridge.feed = '{{ feed }}'
+    and not (
         coalesce(newest_import.is_deleted, false)
         and newest_import.delivery_month >= newest_record.delivery_month
     )

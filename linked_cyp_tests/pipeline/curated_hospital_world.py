@@ -16,6 +16,7 @@ def add_hospital_cases(world: World) -> None:
         month = day(born.get(child, "2015-03-01"))
         world.add("pds_demographics__person", pds, child, sex_code="2", birth_month=month)
     _dying(world, pds)
+    _renumbered(world, pds)
     _outpatient(world)
     _emergency(world)
     _readmitted(world)
@@ -263,6 +264,21 @@ def _dying(world: World, pds: str) -> None:
     admit(world, "Odo", 7171, "21", "2024-05-28", "2024-06-15", discharge_method_code="4")
     _appoint(world, "Odo", 20, "2024-05-20")
     _appoint(world, "Odo", 21, "2024-06-12")
+
+
+def _renumbered(world: World, pds: str) -> None:
+    # Wim's stays, attendance and appointment came under his number by mistake, and were corrected a
+    # month later to that of somebody who opted out (a record without a person): none is his.
+    world.add("pds_demographics__person", pds, "Wim", birth_month=day("2015-03-01"))
+    for feed, table, key, on in (
+        ("sus_apc", "spell", "spell_id", "admission_date"),
+        ("sus_ecds", "attendance", "attendance_id", "arrival_date"),
+        ("sus_op", "appointment", "appointment_id", "appointment_date"),
+    ):
+        row = {key: 7190, "provider_code": "RXX", on: day("2024-06-03")}
+        june, july = (_delivered(world, feed, f"2024-0{month}") for month in (6, 7))
+        world.add(f"{feed}__{table}", june, "Wim", **row)
+        world.add(f"{feed}__{table}", july, **row, record_key=99_002)
 
 
 def _avoidable(world: World) -> None:

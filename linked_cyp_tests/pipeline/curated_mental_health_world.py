@@ -153,5 +153,8 @@ def _community(world: World) -> None:
     contact(None, first, 2, 4, contact_date=day("2025-02-10"), attendance_code="4")
     review(first, 2, 4, "10")
     contact("Quita", first, 2, 5, contact_date=day("2023-02-10"), attendance_code="5")
+    # a patient of their own, who opted out: nobody's, and not the referral's either
+    out = {"contact_date": day("2025-02-12"), "attendance_code": "5", "record_key": 99_001}
+    contact(None, first, 2, 7, **out)
     # only in the submission that was replaced
     contact("Quita", first, 3, 6, contact_date=day("2025-03-10"), attendance_code="5")

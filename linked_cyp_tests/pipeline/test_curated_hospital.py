@@ -76,6 +76,16 @@ def test_a_death_in_hospital_shows_no_days_where_no_source_has_its_month(ask: As
     assert ask(sql, "Dot") == [(day("2024-03-01"), day("2024-03-01"))]
 
 
+@pytest.mark.parametrize(
+    "table", ["hospital_admission", "emergency_attendance", "outpatient_appointment"]
+)
+def test_a_record_that_was_corrected_to_somebody_else_is_not_the_first_ones(
+    ask: Ask, table: str
+) -> None:
+    assert ask("SELECT count(*) FROM curated.child WHERE person_id = $child", "Wim") == [(1,)]
+    assert ask(f"SELECT * FROM curated.{table} WHERE person_id = $child", "Wim") == []
+
+
 def test_attendances_and_what_followed(ask: Ask) -> None:
     sql = """SELECT attendance.arrival_date, is_major_department, is_unplanned, is_over_four_hours,
                     is_decision_to_admit, is_injury_related, is_safeguarding_concern_recorded,

@@ -1,6 +1,7 @@
 -- One row per community contact, attended or not, as its latest effective row says, with the kind
 -- of team and the mandated review. A contact without person identifier belongs to the patient of its
--- referral, whom the provider knows by a number of its own.
+-- referral, whom the provider knows by a number of its own; one with an identifier that has no
+-- person (the patient opted out) belongs to nobody.
 with linked as (
     select record_key, person_id, tier
     from {{ source('linkage', 'bridge') }}
@@ -29,12 +30,15 @@ select
     contact.*,
     team.service_team_type_code,
     review.review_activity_code,
-    coalesce(linked.person_id, referral.person_id) as person_id,
-    coalesce(linked.tier, referral.tier) as link_tier
+    case when contact.record_key is null then referral.person_id else linked.person_id end
+        as person_id,
+    case when contact.record_key is null then referral.tier else linked.tier end as link_tier
 from {{ latest_effective('csds', 'care_contact', ['service_request_id', 'care_contact_id']) }}
     as contact
 left join linked using (record_key)
 left join referral using (delivery_supplier, service_request_id)
 left join team using (delivery_supplier, service_request_id)
 left join review using (delivery_supplier, care_contact_id)
-where coalesce(linked.person_id, referral.person_id) is not null
+where
+    linked.person_id is not null
+    or (contact.record_key is null and referral.person_id is not null)
