@@ -19,6 +19,7 @@ from linked_cyp.opt_outs import load_policy
 from linked_cyp.release import build, files, record
 from linked_cyp.release.changes import change_table, small_differences
 from linked_cyp.release.check import check_release
+from linked_cyp.release.codes import code_table
 from linked_cyp.release.companions import setting_of, write_companions
 from linked_cyp.release.content import content_hash
 from linked_cyp.release.definition import definition_table
@@ -156,6 +157,7 @@ def _write_records(
 ) -> dict[str, Any]:
     made = (
         record.dictionary_table(tables, documented, edges),
+        code_table(con, tables, contracts, edges),
         definition_table(tables, manifest),
         record.lineage_table(tables, edges),
         record.contract_table(contracts),

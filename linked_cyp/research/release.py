@@ -22,6 +22,13 @@ from linked_cyp.research.variable import Variable
 from linked_cyp.sql import quoted
 
 RESEARCH = "table_schema IN ('curated', 'cohort')"
+CODES = {
+    "code": pl.String,
+    "meaning": pl.String,
+    "first_year": pl.Int32,
+    "last_year": pl.Int32,
+    "code_list": pl.String,
+}
 NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
@@ -191,9 +198,32 @@ class Release:
             definition_source=row["definition_source"] or "",
             source_fields=tuple(f.strip() for f in (row["source_fields"] or "").split(";") if f),
             lineage=self.lineage(f"{schema}.{name}.{column}"),
+            codes=self.codes(f"{schema}.{name}.{column}"),
             rows=counts[0],
             filled=counts[1],
         )
+
+    def codes(self, variable: str) -> pl.DataFrame:
+        """What a variable's codes mean, in the order of their list.
+
+        Columns: ``code``, ``meaning``, ``first_year`` and ``last_year`` (collection years in which
+        it is in force, both inclusive) and ``code_list``. Empty where no list is known, as for
+        ICD-10 and SNOMED CT.
+
+        Raises:
+            LinkedCypError: there is no such table or column; names the nearest.
+        """
+        named = self._variable(variable)
+        try:
+            return self.query(
+                """
+                SELECT code, meaning, first_year, last_year, code_list FROM main.code
+                WHERE table_schema = ? AND table_name = ? AND column_name = ?
+                """,
+                list(named),
+            )
+        except duckdb.CatalogException:  # a release made before they kept their code lists
+            return pl.DataFrame(schema=CODES)
 
     def lineage(self, variable: str) -> pl.DataFrame:
         """Every step between a variable and the suppliers' fields, nearest first.

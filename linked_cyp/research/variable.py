@@ -7,6 +7,8 @@ from html import escape
 
 import polars as pl
 
+FEW = 12  # codes that are shown; the others are in ``codes``
+
 
 @dataclass(frozen=True, eq=False)
 class Variable:
@@ -19,6 +21,7 @@ class Variable:
         definition_source: who defines it so, to be cited; empty where nobody is.
         source_fields: the suppliers' fields that it is made from, as ``feed table.FIELD``.
         lineage: every step from those fields to here, one row each.
+        codes: what its codes mean, one row each; empty where no list is known.
         rows: rows of the table.
         filled: rows in which it has a value.
     """
@@ -29,6 +32,7 @@ class Variable:
     definition_source: str
     source_fields: tuple[str, ...]
     lineage: pl.DataFrame
+    codes: pl.DataFrame
     rows: int
     filled: int
 
@@ -41,11 +45,18 @@ class Variable:
         share = "no rows" if self.completeness is None else f"{self.completeness:.1%} filled"
         meaning = self.description.removesuffix(f" Source: {self.definition_source}.")
         lines = [f"{self.name} ({self.type}, {share})", meaning]
+        if self.codes.height:
+            lines.append(f"Codes: {self._meanings()}")
         if self.definition_source:
             lines.append(f"Defined by: {self.definition_source}")
         if self.source_fields:
             lines.append("Made from: " + "; ".join(self.source_fields))
         return "\n".join(lines)
+
+    def _meanings(self) -> str:
+        known = self.codes.select("code", "meaning").unique(maintain_order=True).rows()
+        more = f"; and {len(known) - FEW} more" if len(known) > FEW else ""
+        return "; ".join(f"{code} {meaning}" for code, meaning in known[:FEW]) + more
 
     def _repr_html_(self) -> str:
         """How a notebook shows it: in words, with its lineage folded away."""

@@ -68,6 +68,7 @@ def test_a_release_holds_what_the_project_names_and_nothing_else(beta: Path) -> 
         "curated.child",
         "cohort.admission",
         "main.dictionary",
+        "main.code",
         "main.link_quality",
         "main.known_problem",
         "provenance.release",
