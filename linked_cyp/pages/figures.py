@@ -11,6 +11,7 @@ from linked_cyp.pages.charts import svg
 
 INK, SOFT, LOW = "#00527a", "#8a8a8a", "#c75300"
 WIDTH = 430
+NARROWEST, WIDEST = 52, 700  # a column, and all of them with their names upright
 LETTER = 8  # width of a letter, or a little more
 # Fonts are measured where the chart is drawn and shown where they may be wider.
 PADDING = {"left": 34, "right": 16, "top": 5, "bottom": 5}
@@ -48,7 +49,6 @@ def grid(
     title: str,
     description: str,
     bad: bool = False,
-    step: int = 52,
 ) -> Markup:
     """A table as tinted cells with their numbers in them; what is missing stays blank.
 
@@ -57,10 +57,11 @@ def grid(
             null for none) and ``text``.
         columns: their names in the order to be shown.
         bad: the tint is a warning's.
-        step: width of a column.
     """
-    fits = all(len(name) * LETTER <= step for name in columns)
-    leaning = 0 if fits else max(max(map(len, columns)) * LETTER * 3 // 4 - step // 2, 0)
+    longest = max(map(len, columns)) * LETTER
+    fits = longest * len(columns) <= WIDEST
+    step = max(longest, NARROWEST) if fits else NARROWEST
+    leaning = 0 if fits else max(longest * 3 // 4 - step // 2, 0)
     axis = {"title": None, "domain": False, "ticks": False}
     spec = {
         "data": {"values": rows.to_dicts()},

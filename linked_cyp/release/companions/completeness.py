@@ -80,13 +80,14 @@ def _of(release: Release, table: str, columns: Mapping[str, Mapping[str, str]]) 
     authority, where, join = _authority(table, columns)
     year, first = _year(release, table, time, held)
     child = f"t.{quoted(PERSON)}" if PERSON in held else "NULL"
-    counts = ", ".join(f"count(t.{quoted(name)})" for name in held)
+    counts = ", ".join(f"count({quoted(name)})" for name in held)
     rows = release.query(
         f"""
-        SELECT grouping(y), grouping(a), y, a, count(*), count(DISTINCT child), {counts}
-        FROM (SELECT t, {year} AS y, {authority} AS a, {child} AS child
+        SELECT grouping(_year), grouping(_place), _year, _place, count(*),
+            count(DISTINCT _child), {counts}
+        FROM (SELECT t.*, {year} AS _year, {authority} AS _place, {child} AS _child
               FROM {_relation(table)} AS t {join})
-        GROUP BY GROUPING SETS ((), (y), (a))
+        GROUP BY GROUPING SETS ((), (_year), (_place))
         """
     ).rows()
     names = list(held)

@@ -17,6 +17,7 @@ from linked_cyp.release.companions.quality import (
     Breach,
     FeedDeliveries,
     Sum,
+    Tally,
     Verdicts,
     changes,
     deliveries,
@@ -48,8 +49,8 @@ STEPS = {
     "dbt": "Curated and cohort tables: keys, definitions and invariants",
 }
 REACH = {
-    "share_in_another_feed": "in another source",
-    "share_in_another_domain": "in another kind of service",
+    "share_in_another_feed": "another source",
+    "share_in_another_domain": "another kind of service",
 }
 
 
@@ -83,7 +84,6 @@ def data_quality_report(release: Release, contracts: Mapping[str, Contract]) -> 
         rules=_rules(judged.dfe_rules, titles),
         filling=_filling(filling),
         filled=_filled(filling),
-        empty=_empty(filling),
         links=_links(release.link_quality(), titles),
         opt_outs=release.query("FROM provenance.opt_out ORDER BY opt_out").to_dicts(),
         problems=_problems(release, titles),
@@ -151,7 +151,7 @@ def _matrix(judged: Verdicts) -> Markup | None:
                     {
                         "row": feed,
                         "column": name,
-                        "tint": tally.failed / tally.checks if tally else None,
+                        "tint": _warmth(tally),
                         "text": f"{tally.failed}" if tally else "",
                     }
                 )
@@ -161,8 +161,14 @@ def _matrix(judged: Verdicts) -> Markup | None:
         title="Checks that failed, by feed and subject",
         description="The number of checks that failed; the darker a cell, the larger their share.",
         bad=True,
-        step=66,
     )
+
+
+def _warmth(tally: Tally | None) -> float | None:
+    """How dark a cell is: one failure can be told from none, and more are darker."""
+    if tally is None or not tally.failed:
+        return None
+    return 0.3 + 0.7 * tally.failed / tally.checks
 
 
 def _rules(broken: Sequence[Breach], titles: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -231,16 +237,6 @@ def _filled(filling: Mapping[str, Completeness]) -> list[dict[str, Any]]:
     return found
 
 
-def _empty(filling: Mapping[str, Completeness]) -> dict[str, list[str]]:
-    """Variables without any value, by table that has rows."""
-    return {
-        name: names
-        for name, table in filling.items()
-        if table.everything.rows
-        and (names := [c for c, s in table.everything.filled.items() if s == 0])
-    }
-
-
 def _links(quality: pl.DataFrame, titles: Mapping[str, str]) -> list[dict[str, Any]]:
     """One panel for each breakdown of the link quality: a chart of shares, and the same in rows."""
     panels = []
@@ -271,7 +267,6 @@ def _links(quality: pl.DataFrame, titles: Mapping[str, str]) -> list[dict[str, A
                     columns,
                     title=f"Children found in another kind of service, {title}",
                     description="Per cent of the children of each source; the darker, the more.",
-                    step=190 if breakdown == "all" else 66,
                 ),
             }
         )
