@@ -178,6 +178,11 @@ def release(
             "[yellow]Beside the release before, a handful of children or rows can be seen to come"
             f" or go in {', '.join(published.small_differences)}.[/yellow] See docs/releases.md."
         )
+    if published.small_beside:
+        console.print(
+            "[yellow]So can a handful of children beside the older"
+            f" {', '.join(published.small_beside)}.[/yellow] See docs/releases.md."
+        )
 
 
 @app.command(epilog="Example: [bold]linked-cyp rollback demo[/bold]")

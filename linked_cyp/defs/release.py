@@ -82,6 +82,8 @@ def project_release(project: Project) -> dg.AssetsDefinition:
                     "published anew": published.created,
                     "tables with small differences": ", ".join(published.small_differences)
                     or "none",
+                    "older releases with small differences": ", ".join(published.small_beside)
+                    or "none",
                 },
             )
 

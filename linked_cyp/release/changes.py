@@ -8,7 +8,7 @@ together with the next deliveries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -62,9 +62,47 @@ def change_table(
     )
 
 
+def small_beside(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable], earlier: Mapping[str, Path]
+) -> list[str]:
+    """Which earlier releases show a handful of persons come or go, taking all tables together.
+
+    Changes that were many from one release to the next may be few beside an older one.
+
+    Args:
+        con: with the release being built attached as ``fresh``.
+        earlier: files by release id.
+    """
+    now = {(t.zone, t.name): [c.name for c in t.columns] for t in tables}
+    new = _persons(FRESH, now)
+    found = []
+    for release_id, path in earlier.items():
+        con.execute(f"ATTACH {literal(str(path))} AS {BEFORE} (READ_ONLY)")
+        try:
+            old = _persons(BEFORE, _held(con))
+            if new and old:
+                counts = [
+                    _count(con, f"SELECT count(*) FROM (({one}) EXCEPT ({other}))")
+                    for one, other in ((new, old), (old, new))
+                ]
+                found += [release_id] if any(0 < n < SMALLEST for n in counts) else []
+        finally:
+            con.execute(f"DETACH {BEFORE}")
+    return found
+
+
 def small_differences(table: RecordTable) -> list[str]:
     """The tables in which a handful of children or rows came or went."""
     return sorted({f"{row[0]}.{row[1]}" for row in table.rows if row[5]})
+
+
+def _persons(catalog: str, held: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    """SQL for everybody in some table of a release; empty where no table has persons."""
+    return " UNION ".join(
+        f"SELECT {PERSON} FROM {catalog}.{quoted(zone)}.{quoted(name)}"
+        for (zone, name), columns in sorted(held.items())
+        if PERSON in columns
+    )
 
 
 def _held(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:

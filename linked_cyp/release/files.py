@@ -37,7 +37,8 @@ class ReleaseRef:
     """One release. ``created`` is False when publishing found nothing new to publish.
 
     ``small_differences`` names the tables in which, side by side with the release before, a
-    handful of children or rows can be seen to come or go.
+    handful of children or rows can be seen to come or go; ``small_beside`` the older releases
+    beside which a handful of children can.
     """
 
     project: str
@@ -46,6 +47,7 @@ class ReleaseRef:
     is_current: bool
     created: bool = False
     small_differences: tuple[str, ...] = ()
+    small_beside: tuple[str, ...] = ()
 
     @property
     def sequence(self) -> int:

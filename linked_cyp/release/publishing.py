@@ -17,7 +17,7 @@ from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.lineage import ColumnRef, Edge, lineage, load_manifest
 from linked_cyp.opt_outs import load_policy
 from linked_cyp.release import build, files, record
-from linked_cyp.release.changes import change_table, small_differences
+from linked_cyp.release.changes import change_table, small_beside, small_differences
 from linked_cyp.release.check import check_release
 from linked_cyp.release.codes import code_table
 from linked_cyp.release.companions import setting_of, write_companions
@@ -100,6 +100,8 @@ def publish(
             values["published_at"] = now
             with value_free("comparing with the release before"):
                 changed = change_table(con, tables, pointed.path if pointed else None)
+                older = {r.release_id: r.path for r in known if r != pointed}
+                beside = small_beside(con, tables, older)
             with value_free("finishing the release's file"):
                 with transaction(con):
                     record.write(con, changed)
@@ -110,7 +112,8 @@ def publish(
         files.commit(place, ref)
         write_companions(ref, setting)
         files.point_to(ref)
-    return replace(ref, small_differences=tuple(small_differences(changed)))
+    small = tuple(small_differences(changed))
+    return replace(ref, small_differences=small, small_beside=tuple(beside))
 
 
 def content_hash_of(path: Path) -> str:

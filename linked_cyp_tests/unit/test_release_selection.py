@@ -263,6 +263,26 @@ def test_a_handful_who_left_is_reported_without_a_number(made: tuple[Settings, K
     assert ("admission", "rows", 0, 0, False) in found
 
 
+def test_a_handful_beside_an_older_release_is_reported_too(made: tuple[Settings, Keys]) -> None:
+    settings, keys = made
+    first = publish(settings, "beta", keys=keys, now=NOW)
+    change(
+        settings,
+        "CREATE TABLE warehouse.curated.kept AS FROM warehouse.curated.child;"
+        "DELETE FROM warehouse.curated.child WHERE record_key >= 15",
+    )
+    second = publish(settings, "beta", keys=keys, now=NOW)
+    assert (second.small_differences, second.small_beside) == ((), ())
+    change(
+        settings,
+        "INSERT INTO warehouse.curated.child"
+        " SELECT * FROM warehouse.curated.kept WHERE record_key BETWEEN 15 AND 37",
+    )
+    third = publish(settings, "beta", keys=keys, now=NOW)
+    assert third.small_differences == ()
+    assert third.small_beside == (first.release_id,)
+
+
 def test_what_is_no_longer_released_is_said(made: tuple[Settings, Keys]) -> None:
     released(made, WITH_STAYS)
     path = released(made, PROJECT.replace("[person_id, nights, score]", "[person_id, nights]"))
