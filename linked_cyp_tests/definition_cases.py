@@ -54,11 +54,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One question about one child: the table it is about, and the rows that came."""
+    """One question about one child: the tables it reads, its own first, and the rows that came."""
 
     module: ModuleType
     title: str
-    table: str
+    tables: tuple[str, ...]
     child: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -94,10 +94,10 @@ def _asked(
         cursor = con.execute(sql, {"child": world.persons[child]} if child else {})
         columns = tuple(column[0] for column in cursor.description or ())
         rows = cursor.fetchall()
-        if child and (table := _subject(sql)):
+        if child and (tables := _read(sql)):
             # where the query gives no order, neither does the document
             shown = rows if "ORDER BY" in sql else sorted(rows, key=str)
-            taken.append(Case(module, title, table, child, columns, tuple(shown)))
+            taken.append(Case(module, title, tables, child, columns, tuple(shown)))
         return rows
 
     for arguments in _parameters(test):
@@ -123,12 +123,11 @@ def _parameters(test: Callable[..., None]) -> Iterator[dict[str, Any]]:
         yield {name: value for part in chosen for name, value in part.items()}
 
 
-def _subject(sql: str) -> str | None:
-    """The first curated or cohort table of a query."""
-    for table in sqlglot.parse_one(sql, dialect="duckdb").find_all(exp.Table):
-        if table.db in ("curated", "cohort"):
-            return f"{table.db}.{table.name}"
-    return None
+def _read(sql: str) -> tuple[str, ...]:
+    """The curated and cohort tables of a query, the one it is about first."""
+    found = sqlglot.parse_one(sql, dialect="duckdb").find_all(exp.Table)
+    names = [f"{t.db}.{t.name}" for t in found if t.db in ("curated", "cohort")]
+    return tuple(dict.fromkeys(names))
 
 
 def given(child: str, world: World, contracts: Mapping[str, Contract]) -> dict[str, list[Row]]:

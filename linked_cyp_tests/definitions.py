@@ -39,7 +39,7 @@ def documents(
     """File name → Markdown, for every table with a case, and the index."""
     by_table: dict[str, list[Case]] = defaultdict(list)
     for case in cases(con, world):
-        by_table[case.table].append(case)
+        by_table[case.tables[0]].append(case)
     told = stories(world.persons)
     models = {
         f"{n['schema']}.{n['name']}": n
@@ -80,9 +80,13 @@ def _index(models: Mapping[str, Any], by_table: Mapping[str, Sequence[Case]]) ->
         "| table | what it is | cases |",
         "|---|---|---|",
     ]
+    beside = {t: c.tables[0] for held in by_table.values() for c in held for t in c.tables[1:]}
     for table in sorted(models, key=lambda t: (t.startswith("cohort"), t)):
-        count = len({(c.title, c.child) for c in by_table.get(table, ())})
-        name = f"[{table}]({table}.md)" if count else table
+        # a table may stand on the page of another that is asked together with it
+        page = table if table in by_table else beside.get(table)
+        asked = [c for c in by_table.get(page or "", ()) if table in c.tables]
+        count = len({(c.title, c.child) for c in asked})
+        name = f"[{table}]({page}.md)" if page else table
         what = _cell(models[table]["description"].split(". ")[0].rstrip(". "))
         lines.append(f"| {name} | {what} | {count or '-'} |")
     return "\n".join([*lines, ""])
