@@ -1,10 +1,20 @@
-{#- Dates in the month a child was born say when the child was born: they become the first of the
-    month. Later (and earlier) dates stay. The mapping keeps order, so periods stay in sequence. -#}
-{% macro coarsen_in_birth_month(date, birth_month) -%}
+{#- Dates in the month a child was born or died say when that was: they become the first of the
+    month. All other dates stay. The mapping keeps order, so periods stay in sequence. The month of
+    death stands beside that of birth. -#}
+{% macro coarsen_event_date(date, birth_month) -%}
 case
-    when date_trunc('month', {{ date }}) = {{ birth_month }} then {{ birth_month }}
+    when {{ in_vital_month(date, birth_month) }} then date_trunc('month', {{ date }})
     else {{ date }}
 end
+{%- endmacro %}
+
+{#- Whether a date lies in the month a child was born or died; false where neither is known. -#}
+{% macro in_vital_month(date, birth_month) -%}
+coalesce(date_trunc('month', {{ date }}) = {{ birth_month }}, false)
+    or coalesce(
+        date_trunc('month', {{ date }}) = {{ birth_month | replace('birth_month', 'death_month') }},
+        false
+    )
 {%- endmacro %}
 
 {#- Completed years on a date, from a month of birth: the birthday is taken as the first of the

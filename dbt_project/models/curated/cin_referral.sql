@@ -2,12 +2,12 @@ select
     person_id,
     referral_number,
     local_authority,
-    cast({{ coarsen_in_birth_month('referral_date', 'birth_month') }} as date) as referral_date,
-    cast({{ coarsen_in_birth_month('closure_date', 'birth_month') }} as date) as closure_date,
+    cast({{ coarsen_event_date('referral_date', 'birth_month') }} as date) as referral_date,
+    cast({{ coarsen_event_date('closure_date', 'birth_month') }} as date) as closure_date,
     referral_source_code,
     primary_need_code,
     closure_reason_code,
-    cast({{ coarsen_in_birth_month('initial_conference_date', 'birth_month') }} as date)
+    cast({{ coarsen_event_date('initial_conference_date', 'birth_month') }} as date)
         as initial_conference_date,
     is_no_further_action,
     coalesce(referral_date < birth_month, false) as is_before_birth,

@@ -1,7 +1,7 @@
 select
     death.person_id,
     death.death_month,
-    death.registration_date,
+    cast(date_trunc('month', death.registration_date) as date) as registration_month,
     cast(date_diff('month', death.death_month, death.registration_date) as integer)
         as registration_lag_months,
     death.is_neonatal,

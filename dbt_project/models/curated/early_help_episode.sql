@@ -6,9 +6,9 @@ select
             staged.early_help_start_date, staged.local_authority, staged.early_help_episode_id
     ) as integer) as early_help_number,
     staged.local_authority,
-    cast({{ coarsen_in_birth_month('staged.early_help_start_date', 'child.birth_month') }} as date)
+    cast({{ coarsen_event_date('staged.early_help_start_date', 'child.birth_month') }} as date)
         as early_help_start_date,
-    cast({{ coarsen_in_birth_month('staged.early_help_end_date', 'child.birth_month') }} as date)
+    cast({{ coarsen_event_date('staged.early_help_end_date', 'child.birth_month') }} as date)
         as early_help_end_date,
     staged.is_open,
     staged.delivery_month as extract_month

@@ -39,7 +39,7 @@ select
     attendance.person_id,
     attendance.attendance_number,
     attendance.provider_code,
-    cast({{ coarsen_in_birth_month('attendance.arrival_date', 'attendance.birth_month') }} as date)
+    cast({{ coarsen_event_date('attendance.arrival_date', 'attendance.birth_month') }} as date)
         as arrival_date,
     attendance.is_date_coarsened,
     case

@@ -1,4 +1,4 @@
--- Exact dates are compared; days are shown only where the discharge shows its own.
+-- Exact dates are compared; days are shown only where both show their own.
 with spell as (
     select
         admission.person_id,
@@ -33,6 +33,7 @@ returned as (
         later.person_id,
         later.admission_number as readmission_number,
         later.admission_date,
+        later.is_date_coarsened,
         earlier.admission_number,
         date_diff('day', earlier.discharge_date, later.admission_date) as days_to_readmission
     from spell as later
@@ -73,8 +74,10 @@ select
     spell.discharge_date + 29 <= last_day.data_end_date as is_follow_up_complete,
     readmission.readmission_number is not null as is_readmitted,
     readmission.readmission_number,
-    cast(case when not spell.is_date_coarsened then readmission.days_to_readmission end as integer)
-        as days_to_readmission
+    cast(case
+        when not (spell.is_date_coarsened or readmission.is_date_coarsened)
+            then readmission.days_to_readmission
+    end as integer) as days_to_readmission
 from spell
 cross join last_day
 left join readmission using (person_id, admission_number)

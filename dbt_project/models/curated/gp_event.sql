@@ -7,7 +7,8 @@ with entry as (
         staged.result_value,
         staged.result_unit,
         bool_or(staged.is_problem) as is_problem,
-        any_value(child.birth_month) as birth_month
+        any_value(child.birth_month) as birth_month,
+        any_value(child.death_month) as death_month
     from {{ ref('stg_gp_olids__observation') }} as staged
     inner join {{ ref('child') }} as child using (person_id)
     where
@@ -25,7 +26,7 @@ select
         partition by person_id
         order by effective_date, snomed_code, result_value nulls last, result_unit nulls last
     ) as integer) as event_number,
-    cast({{ coarsen_in_birth_month('effective_date', 'birth_month') }} as date) as event_date,
+    cast({{ coarsen_event_date('effective_date', 'birth_month') }} as date) as event_date,
     {{ completed_years('birth_month', 'effective_date') }} as event_age_years,
     snomed_code,
     result_value,

@@ -13,10 +13,10 @@ with bounded as (
         end as registration_type,
         -- nobody is registered before birth: such a start is a wrong date
         cast(greatest(
-            {{ coarsen_in_birth_month('staged.registration_start_date', 'child.birth_month') }},
+            {{ coarsen_event_date('staged.registration_start_date', 'child.birth_month') }},
             child.birth_month
         ) as date) as start_date,
-        cast({{ coarsen_in_birth_month('staged.registration_end_date', 'child.birth_month') }}
+        cast({{ coarsen_event_date('staged.registration_end_date', 'child.birth_month') }}
             as date) as end_date
     from {{ ref('stg_gp_olids__registration') }} as staged
     inner join {{ ref('child') }} as child using (person_id)

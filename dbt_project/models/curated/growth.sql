@@ -2,7 +2,7 @@ with measured as (
     select
         measurement.* replace (
             cast(
-                {{ coarsen_in_birth_month('measurement.measurement_date', 'child.birth_month') }}
+                {{ coarsen_event_date('measurement.measurement_date', 'child.birth_month') }}
                 as date
             ) as measurement_date
         ),
@@ -13,7 +13,7 @@ with measured as (
             date_diff(
                 'day',
                 child.birth_month + interval 15 day,
-                {{ coarsen_in_birth_month('measurement.measurement_date', 'child.birth_month') }}
+                {{ coarsen_event_date('measurement.measurement_date', 'child.birth_month') }}
             ) / 30.4375,
             0
         ) as age_months,

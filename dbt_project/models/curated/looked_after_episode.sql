@@ -3,13 +3,13 @@ select
     episode_number,
     period_of_care_number,
     local_authority,
-    cast({{ coarsen_in_birth_month('episode_start_date', 'birth_month') }} as date)
+    cast({{ coarsen_event_date('episode_start_date', 'birth_month') }} as date)
         as episode_start_date,
-    cast({{ coarsen_in_birth_month('episode_end_date', 'birth_month') }} as date)
+    cast({{ coarsen_event_date('episode_end_date', 'birth_month') }} as date)
         as episode_end_date,
     end_basis,
     repair_rule,
-    cast({{ coarsen_in_birth_month('delivered_end_date', 'birth_month') }} as date)
+    cast({{ coarsen_event_date('delivered_end_date', 'birth_month') }} as date)
         as delivered_end_date,
     delivered_end_reason_code,
     new_episode_reason_code,

@@ -1,5 +1,5 @@
 with delivered as (
-    select removed.*, child.birth_month
+    select removed.*, child.birth_month, child.death_month
     from {{ ref('int_looked_after_episode_kept') }} as removed
     inner join {{ ref('child') }} as child using (person_id)
     where removed.removal_rule is not null
@@ -20,9 +20,9 @@ select
     standing.episode_number,
     delivered.local_authority,
     cast(delivered.return_year as integer) as return_year,
-    cast({{ coarsen_in_birth_month('delivered.episode_start_date', 'delivered.birth_month') }}
+    cast({{ coarsen_event_date('delivered.episode_start_date', 'delivered.birth_month') }}
         as date) as delivered_start_date,
-    cast({{ coarsen_in_birth_month('delivered.episode_end_date', 'delivered.birth_month') }}
+    cast({{ coarsen_event_date('delivered.episode_end_date', 'delivered.birth_month') }}
         as date) as delivered_end_date,
     delivered.episode_end_reason_code as delivered_end_reason_code,
     {%- for code in episode_codes() %}

@@ -4,6 +4,7 @@ with summed as (
         period_of_care_number,
         local_authority,
         any_value(birth_month) as birth_month,
+        any_value(death_month) as death_month,
         bool_or(coalesce(is_short_break, false)) as is_short_break,
         min(episode_start_date) as start_date,
         -- open when the last episode of the chain is
@@ -24,9 +25,9 @@ with summed as (
 coarsened as (
     select
         * exclude (start_date, end_date),
-        cast({{ coarsen_in_birth_month('start_date', 'birth_month') }} as date)
+        cast({{ coarsen_event_date('start_date', 'birth_month') }} as date)
             as period_start_date,
-        cast({{ coarsen_in_birth_month('end_date', 'birth_month') }} as date) as period_end_date
+        cast({{ coarsen_event_date('end_date', 'birth_month') }} as date) as period_end_date
     from summed
 )
 

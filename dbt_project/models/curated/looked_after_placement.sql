@@ -15,6 +15,7 @@ placement as (
         local_authority,
         period_of_care_number,
         any_value(birth_month) as birth_month,
+        any_value(death_month) as death_month,
         min(episode_start_date) as start_date,
         case when bool_and(episode_end_date is not null) then max(episode_end_date) end as end_date,
         arg_max(end_basis, episode_number) as end_basis,
@@ -46,9 +47,9 @@ distance as (
 coarsened as (
     select
         * exclude (start_date, end_date),
-        cast({{ coarsen_in_birth_month('start_date', 'birth_month') }} as date)
+        cast({{ coarsen_event_date('start_date', 'birth_month') }} as date)
             as placement_start_date,
-        cast({{ coarsen_in_birth_month('end_date', 'birth_month') }} as date) as placement_end_date
+        cast({{ coarsen_event_date('end_date', 'birth_month') }} as date) as placement_end_date
     from placement
     left join distance using (person_id, local_authority, start_date)
 )

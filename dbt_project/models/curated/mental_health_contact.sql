@@ -3,7 +3,7 @@ select
     contact_number,
     referral_number,
     provider_code,
-    cast({{ coarsen_in_birth_month('contact_date', 'birth_month') }} as date) as contact_date,
+    cast({{ coarsen_event_date('contact_date', 'birth_month') }} as date) as contact_date,
     contact_age_years,
     attendance_code,
     is_attended,

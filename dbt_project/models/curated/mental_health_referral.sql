@@ -37,7 +37,7 @@ select
     dated.person_id,
     dated.referral_number,
     dated.provider_code,
-    cast({{ coarsen_in_birth_month('dated.referral_date', 'dated.birth_month') }} as date)
+    cast({{ coarsen_event_date('dated.referral_date', 'dated.birth_month') }} as date)
         as referral_date,
     case
         when dated.referral_date >= dated.birth_month
@@ -48,21 +48,21 @@ select
     dated.referral_reason_code,
     dated.service_team_type_code,
     dated.rejection_date is not null as is_rejected,
-    cast({{ coarsen_in_birth_month('dated.valid_rejection_date', 'dated.birth_month') }} as date)
+    cast({{ coarsen_event_date('dated.valid_rejection_date', 'dated.birth_month') }} as date)
         as rejection_date,
-    cast({{ coarsen_in_birth_month('dated.valid_discharge_date', 'dated.birth_month') }} as date)
+    cast({{ coarsen_event_date('dated.valid_discharge_date', 'dated.birth_month') }} as date)
         as discharge_date,
     cast(date_trunc('month', coalesce(dated.period_start_date, dated.delivery_month)) as date)
         as last_reported_month,
     cast(coalesce(seen.attended_contact_count, 0) as integer) as attended_contact_count,
-    cast({{ coarsen_in_birth_month('seen.first_contact_date', 'dated.birth_month') }} as date)
+    cast({{ coarsen_event_date('seen.first_contact_date', 'dated.birth_month') }} as date)
         as first_contact_date,
     case
         when seen.first_contact_date >= dated.referral_date
             then cast(date_diff('day', dated.referral_date, seen.first_contact_date) as integer)
     end as wait_days,
     access.contact_date is not null as is_access_under_18,
-    cast({{ coarsen_in_birth_month('access.contact_date', 'dated.birth_month') }} as date)
+    cast({{ coarsen_event_date('access.contact_date', 'dated.birth_month') }} as date)
         as access_date
 from dated
 left join seen using (person_id, referral_number)

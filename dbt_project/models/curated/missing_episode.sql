@@ -4,9 +4,9 @@ select
         partition by staged.person_id order by staged.missing_start_date, staged.local_authority
     ) as integer) as missing_number,
     staged.local_authority,
-    cast({{ coarsen_in_birth_month('staged.missing_start_date', 'child.birth_month') }} as date)
+    cast({{ coarsen_event_date('staged.missing_start_date', 'child.birth_month') }} as date)
         as missing_start_date,
-    cast({{ coarsen_in_birth_month('staged.missing_end_date', 'child.birth_month') }} as date)
+    cast({{ coarsen_event_date('staged.missing_end_date', 'child.birth_month') }} as date)
         as missing_end_date,
     staged.missing_type_code,
     cast(staged.last_return_year as integer) as last_return_year

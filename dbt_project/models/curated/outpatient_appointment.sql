@@ -2,7 +2,7 @@ select
     person_id,
     appointment_number,
     provider_code,
-    cast({{ coarsen_in_birth_month('appointment_date', 'birth_month') }} as date)
+    cast({{ coarsen_event_date('appointment_date', 'birth_month') }} as date)
         as appointment_date,
     is_date_coarsened,
     case
@@ -27,6 +27,6 @@ select
     attendance_outcome_code,
     referral_source_code,
     priority_code,
-    cast({{ coarsen_in_birth_month(plausible_date('referral_received_date'), 'birth_month') }}
+    cast({{ coarsen_event_date(plausible_date('referral_received_date'), 'birth_month') }}
         as date) as referral_received_date
 from {{ ref('int_outpatient_appointment') }}

@@ -2,6 +2,7 @@ with issued as (
     select
         staged.*,
         child.birth_month,
+        child.death_month,
         -- two of a kind on one day at one practice are two; the copy elsewhere is the same two
         row_number() over (
             partition by
@@ -32,7 +33,7 @@ select
         partition by person_id
         order by effective_date, bnf_code nulls last, medicine_code nulls last, repeat_number
     ) as integer) as prescription_number,
-    cast({{ coarsen_in_birth_month('effective_date', 'birth_month') }} as date)
+    cast({{ coarsen_event_date('effective_date', 'birth_month') }} as date)
         as prescription_date,
     {{ completed_years('birth_month', 'effective_date') }} as prescription_age_years,
     bnf_code,

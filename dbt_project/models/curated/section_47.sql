@@ -6,11 +6,11 @@ select
     ) as integer) as section_47_number,
     referral.referral_number,
     enquiry.local_authority,
-    cast({{ coarsen_in_birth_month('enquiry.section_47_start_date', 'child.birth_month') }} as date)
+    cast({{ coarsen_event_date('enquiry.section_47_start_date', 'child.birth_month') }} as date)
         as section_47_start_date,
-    cast({{ coarsen_in_birth_month('enquiry.initial_conference_target_date', 'child.birth_month') }}
+    cast({{ coarsen_event_date('enquiry.initial_conference_target_date', 'child.birth_month') }}
         as date) as initial_conference_target_date,
-    cast({{ coarsen_in_birth_month('enquiry.initial_conference_date', 'child.birth_month') }}
+    cast({{ coarsen_event_date('enquiry.initial_conference_date', 'child.birth_month') }}
         as date) as initial_conference_date,
     enquiry.is_initial_conference_not_required,
     cast(enquiry.last_return_year as integer) as last_return_year

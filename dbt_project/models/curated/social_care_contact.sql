@@ -4,6 +4,7 @@ with contact as (
     select
         staged.*,
         child.birth_month,
+        child.death_month,
         cast(row_number() over (
             partition by staged.person_id
             order by staged.contact_date, staged.local_authority, staged.contact_id
@@ -31,7 +32,7 @@ select
     contact.person_id,
     contact.contact_number,
     contact.local_authority,
-    cast({{ coarsen_in_birth_month('contact.contact_date', 'contact.birth_month') }} as date)
+    cast({{ coarsen_event_date('contact.contact_date', 'contact.birth_month') }} as date)
         as contact_date,
     contact.contact_source_code,
     referred.referral_number

@@ -2,6 +2,7 @@
 select
     plan.*,
     child.birth_month,
+    child.death_month,
     referral.referral_number,
     cast(row_number() over (
         partition by plan.person_id order by plan.plan_start_date, plan.local_authority

@@ -2,6 +2,7 @@
 select
     assessment.*,
     child.birth_month,
+    child.death_month,
     referral.referral_number,
     cast(row_number() over (
         partition by assessment.person_id

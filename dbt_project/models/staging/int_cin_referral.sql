@@ -4,6 +4,7 @@
 select
     referral.*,
     child.birth_month,
+    child.death_month,
     cast(row_number() over (
         partition by person_id order by referral.referral_date, referral.local_authority
     ) as integer) as referral_number

@@ -3,10 +3,11 @@
 select
     contact.*,
     child.birth_month,
+    child.death_month,
     contact.contact_date < child.birth_month as is_before_birth,
     -- a new birth visit follows the birth by ten to fourteen days
     coalesce(contact.review_activity_code = '09', false)
-    or coalesce(date_trunc('month', contact.contact_date) = child.birth_month, false)
+    or {{ in_vital_month('contact.contact_date', 'child.birth_month') }}
         as is_date_coarsened,
     cast(row_number() over (
         partition by contact.person_id

@@ -15,7 +15,8 @@ with attendance as (
 select
     attendance.* exclude (birth_month),
     child.birth_month,
-    coalesce(date_trunc('month', attendance.arrival_date) = child.birth_month, false)
+    child.death_month,
+    {{ in_vital_month('attendance.arrival_date', 'child.birth_month') }}
         as is_date_coarsened,
     cast(row_number() over (
         partition by attendance.person_id

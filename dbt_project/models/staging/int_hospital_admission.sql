@@ -17,9 +17,13 @@ select
     spell.* exclude (birth_month, discharge_date),
     spell.valid_discharge_date as discharge_date,
     child.birth_month,
+    child.death_month,
     spell.admission_method_code in ('82', '83', '2C') as is_birth,
     spell.admission_method_code in ('82', '83', '2C')
-    or coalesce(date_trunc('month', spell.admission_date) = child.birth_month, false)
+    or {{ in_vital_month('spell.admission_date', 'child.birth_month') }}
+    -- an exact admission and a length of stay would tell the day of a death in hospital
+    or coalesce(spell.discharge_method_code = '4', false)
+    or coalesce(date_trunc('month', spell.valid_discharge_date) = child.death_month, false)
         as is_date_coarsened,
     cast(row_number() over (
         partition by spell.person_id

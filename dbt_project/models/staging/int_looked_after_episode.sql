@@ -8,6 +8,7 @@ with stepped as (
     select
         episode.*,
         child.birth_month,
+        child.death_month,
         lag(episode_end_date) over chain as previous_end_date,
         lag(episode_end_reason_code) over chain as previous_end_reason_code,
         lag(is_short_break) over chain as previous_is_short_break,

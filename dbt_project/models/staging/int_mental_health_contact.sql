@@ -4,6 +4,7 @@ with contact as (
     select
         contact.*,
         child.birth_month,
+        child.death_month,
         coalesce(contact.attendance_code in ('5', '6'), false) as is_attended,
         coalesce(mechanism.is_in_writing, false) as is_in_writing,
         case

@@ -3,6 +3,7 @@
 select
     referral.*,
     child.birth_month,
+    child.death_month,
     cast(row_number() over (
         partition by referral.person_id
         order by referral.referral_date, referral.service_request_id

@@ -18,7 +18,8 @@ with appointment as (
 select
     appointment.* exclude (birth_month),
     child.birth_month,
-    coalesce(date_trunc('month', appointment.appointment_date) = child.birth_month, false)
+    child.death_month,
+    {{ in_vital_month('appointment.appointment_date', 'child.birth_month') }}
         as is_date_coarsened,
     cast(row_number() over (
         partition by appointment.person_id

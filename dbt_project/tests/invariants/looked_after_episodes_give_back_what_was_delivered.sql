@@ -1,13 +1,13 @@
 -- The repaired episodes with their delivered ends, and the removed ones, are the delivered rows of
--- children, no more and no fewer (dates coarsened in the month of birth on both sides).
+-- children, no more and no fewer (dates coarsened in the months of birth and death on both sides).
 {% set codes = episode_codes() | join(', ') %}
 with delivered as (
     select
         person_id,
         local_authority,
         return_year,
-        {{ coarsen_in_birth_month('episode_start_date', 'birth_month') }} as start_date,
-        {{ coarsen_in_birth_month('episode_end_date', 'birth_month') }} as end_date,
+        {{ coarsen_event_date('episode_start_date', 'birth_month') }} as start_date,
+        {{ coarsen_event_date('episode_end_date', 'birth_month') }} as end_date,
         episode_end_reason_code,
         {{ codes }}
     from {{ ref('stg_ssda903__episode') }}
