@@ -147,6 +147,16 @@ def _emergency(world: World) -> None:
             is_injury_related=False,
         )
     admit(world, "Edie", 7001, "21", "2024-06-11", "2024-06-12")
+    # Two procedures in it, of which one was not coded.
+    for number, written in ((1, "f34.4"), (2, None)):
+        world.add(
+            "sus_apc__procedure",
+            _delivered(world, "sus_apc", "2024-07"),
+            spell_id=7001,
+            episode_id=1,
+            procedure_number=number,
+            procedure_opcs4_code=written,
+        )
     # The planned admission of the day after the second attendance has nothing to do with it; that
     # attendance, for an injury in a minor injuries unit, raised a concern.
     _attend(world, "Edie", 2, "2024-06-20", department_type_code="03", minutes_to_departure=240)

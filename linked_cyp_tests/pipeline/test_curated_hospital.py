@@ -150,6 +150,12 @@ def test_a_birth_that_came_back_is_known_as_one(ask: Ask) -> None:
     assert ask(sql, "Ida") == [(1, True), (2, False)]
 
 
+def test_procedures_are_coded_without_dots(ask: Ask) -> None:
+    sql = """SELECT admission_number, episode_number, procedure_position, opcs4_code
+             FROM curated.hospital_procedure WHERE person_id = $child"""
+    assert ask(sql, "Edie") == [(1, 1, 1, "F344")]
+
+
 def test_critical_care_is_as_coarse_as_its_admission(ask: Ask) -> None:
     sql = """SELECT admission_number, critical_care_start_date, critical_care_end_date,
                     basic_respiratory_days
