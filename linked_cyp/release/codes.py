@@ -31,7 +31,7 @@ def code_table(
     contracts: Mapping[str, Contract],
     edges: Sequence[Edge],
 ) -> RecordTable:
-    """Every code list of a column named ``…_code``, whole, whichever of its codes are used.
+    """Every code list of a column of text, whole, whichever of its codes are used.
 
     Args:
         con: a connection with the copied tables in the catalog being built.
@@ -47,15 +47,16 @@ def code_table(
     rows = []
     for table in tables:
         for column in table.columns:
-            if column.type == "VARCHAR" and column.name.endswith("_code"):
-                fields = origins(behind, ColumnRef(table.zone, table.name, column.name))
-                lists = {c.name: c for f in fields if (c := of_field.get(f))}
-                values = _held(con, table, column.name) if lists else set()
-                if len(values) > MOST:
-                    continue
-                for fitting in fitting_lists(lists.values(), values):
-                    named = (table.zone, table.name, column.name, fitting.name)
-                    rows += [(*named, c.code, c.label, c.since, c.until) for c in fitting.codes]
+            if column.type != "VARCHAR" or column.is_id:
+                continue
+            fields = origins(behind, ColumnRef(table.zone, table.name, column.name))
+            lists = {c.name: c for f in fields if (c := of_field.get(f))}
+            values = _held(con, table, column.name) if lists else set()
+            if len(values) > MOST or not (values or column.name.endswith("_code")):
+                continue
+            for fitting in fitting_lists(lists.values(), values):
+                named = (table.zone, table.name, column.name, fitting.name)
+                rows += [(*named, c.code, c.label, c.since, c.until) for c in fitting.codes]
     return RecordTable(
         "main",
         "code",

@@ -48,6 +48,9 @@ INSERT INTO main.dictionary
         CASE c.column_name WHEN 'legal_status_code' THEN 'ssda903__episodes.LS; delivery.supplier'
             WHEN 'plan_start_date' THEN 'ssda903__episodes.DECOM' END
     FROM duckdb_columns() c WHERE table_name = 'care_plan';
+INSERT INTO main.code VALUES
+    ('curated', 'care_plan', 'legal_status_code', 'legal_status', 'C2', 'Full care order', 1991,
+     NULL);
 INSERT INTO provenance.column_lineage VALUES
     ('supplier', 'ssda903__episodes', 'LS',
      'raw', 'ssda903__episodes', 'legal_status_code', 'read'),
@@ -156,9 +159,7 @@ def test_the_year_of_a_row(columns: dict[str, str], expected: str) -> None:
     assert when(columns) == expected
 
 
-def test_a_code_list_is_found_through_the_suppliers_field(
-    release: Release, tree: html.HtmlElement
-) -> None:
+def test_a_code_list_is_the_one_the_release_names(release: Release, tree: html.HtmlElement) -> None:
     found = values(release, CONTRACTS)[(TABLE, "legal_status_code")]
     assert [codes.name for codes in found.lists] == ["legal_status"]
     assert "Full care order" in tree.get_element_by_id("codes-legal_status").text_content()

@@ -48,23 +48,22 @@ def test_codes_of_a_column_made_from_a_suppliers_field() -> None:
         "curated",
         "placement",
         "A placement.",
-        tuple(ReleaseColumn(name, "VARCHAR", "A text.") for name in ("place_code", "place", "id")),
+        tuple(
+            ReleaseColumn(name, "VARCHAR", "A text.")
+            for name in ("place_code", "place", "place_id")
+        ),
     )
-    edges = [
-        Edge(ColumnRef(SUPPLIER, "ssda903__episodes", "PLACE"), staged, "read")
-        for staged in (ColumnRef("raw", "ssda903__episodes", "placement_type_code"),)
-    ] + [
-        Edge(
-            ColumnRef("raw", "ssda903__episodes", "placement_type_code"),
-            ColumnRef("curated", "placement", name),
-            "placement",
-        )
-        for name in ("place_code", "place")
+    raw = ColumnRef("raw", "ssda903__episodes", "placement_type_code")
+    edges = [Edge(ColumnRef(SUPPLIER, "ssda903__episodes", "PLACE"), raw, "read")] + [
+        Edge(raw, ColumnRef("curated", "placement", column.name), "placement")
+        for column in made.columns
     ]
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS fresh; CREATE SCHEMA fresh.curated")
-        con.execute("CREATE TABLE fresh.curated.placement (place_code VARCHAR, place VARCHAR)")
-        con.execute("INSERT INTO fresh.curated.placement VALUES ('U1', 'U1'), ('H5', 'H5')")
+        con.execute(
+            "CREATE TABLE fresh.curated.placement AS SELECT 'U1' AS place_code,"
+            " 'foster carer' AS place, 'U1' AS place_id"
+        )
         rows = code_table(con, [made], contracts, edges).rows
         con.execute("UPDATE fresh.curated.placement SET place_code = 'elsewhere'")
         assert code_table(con, [made], contracts, edges).rows == []
