@@ -83,6 +83,25 @@ def test_dissents_and_flags_give_who_truly_dissents(world: World, lists: Named) 
     assert set(lists.national) == numbers(world, flagged)
 
 
+def test_the_lists_are_as_untidy_as_such_lists_are(store: duckdb.DuckDBPyConnection) -> None:
+    """Nothing of it may change who is out, which the tests above say."""
+    spelt = {
+        "national_data_opt_out__remaining": ("nhs_number", r"^\d{3} \d{3} \d{4}$"),
+        "type1_opt_out__status": ("status_code", r"^9Nu[01]\.$"),
+        "type1_opt_out__gp_flag": ("consent_93c1", "^(false|0|N|true|1)$"),
+    }
+    for table, (column, pattern) in spelt.items():
+        odd, rows_ = store.execute(
+            f"SELECT count(*) FILTER (regexp_matches({column}, '{pattern}')), count(*)"
+            f" FROM identifiable.raw.{table}"
+        ).fetchall()[0]
+        assert 0 < odd < rows_, table
+    assert store.execute(
+        "SELECT count(*) - count(DISTINCT replace(nhs_number, ' ', ''))"
+        " FROM identifiable.raw.national_data_opt_out__remaining"
+    ).fetchall() == [(1,)]
+
+
 def test_objections_in_force_are_those_not_withdrawn(world: World, lists: Named) -> None:
     made = world.part(build_opt_outs).objections
     standing = made.filter(pl.col("ended").is_null())

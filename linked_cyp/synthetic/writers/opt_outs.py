@@ -1,8 +1,12 @@
-"""The lists of who opted out: the national service's reply, general practice, our own."""
+"""The lists of who opted out: the national service's reply, general practice, our own.
+
+A row that cannot be read refuses a whole list, so no row is broken. They are as untidy as such
+lists are: numbers in groups and twice, codes of two terminologies, flags in several spellings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +19,9 @@ from linked_cyp.synthetic.parameters import date_column
 from linked_cyp.synthetic.world import World
 from linked_cyp.synthetic.writers.delivery import NO_RECORDS, Sent, Style, Written, write_files
 
-DISSENT, WITHDRAWAL = "827241000000103", "827261000000102"
+# SNOMED CT, and Read version 2 in practices that never recoded their entries.
+DISSENT, WITHDRAWAL = ("827241000000103", "9Nu0."), ("827261000000102", "9Nu1.")
+NO, YES = ("FALSE", "false", "0", "N"), ("TRUE", "true", "1", None)
 KEEPER = "linked_data_service"
 
 
@@ -42,10 +48,10 @@ def type1_opt_out(world: World) -> Sent:
     rows = [
         frame.select(
             "nhs_number",
-            pl.lit(code).alias("concept_code"),
+            _spelt(codes, pl.int_range(pl.len()) // 3).alias("concept_code"),
             date_column("recorded_date", frame[day].to_numpy()),
         )
-        for frame, code, day in ((events, DISSENT, "day"), (ended, WITHDRAWAL, "ended"))
+        for frame, codes, day in ((events, DISSENT, "day"), (ended, WITHDRAWAL, "ended"))
     ]
     tables = {"status": pl.concat(rows).sort("recorded_date"), "gp_flag": _flags(world, made)}
     return _sent(world, "type1_opt_out", tables)
@@ -107,16 +113,22 @@ def _flags(world: World, made: OptOuts) -> pl.DataFrame:
     flagged = _with_numbers(world, made.flags)
 
     def flag(gone: pl.Series) -> pl.Expr:
-        """FALSE is an opt-out; others are TRUE or, as often, empty."""
+        """The flags are inverted: no is an opt-out; others are yes or, as often, empty."""
         is_out = pl.col("person_id").is_in(gone.implode())
-        said = pl.col("person_id") % 2 == 0
-        return pl.when(is_out).then(pl.lit("FALSE")).when(said).then(pl.lit("TRUE"))
+        said, which = pl.col("person_id") % 2 == 0, pl.col("person_id") // 2
+        return pl.when(is_out).then(_spelt(NO, which)).when(said).then(_spelt(YES, which))
 
     return flagged.select(
         "nhs_number",
         flag(dissents).alias("is_consent_93c1"),
         flag(national).alias("is_national_data_opted_in"),
     )
+
+
+def _spelt(spellings: Sequence[str | None], which: pl.Expr) -> pl.Expr:
+    """One of several spellings by a number."""
+    spelt = dict(enumerate(spellings))
+    return (which % len(spelt)).replace_strict(spelt, return_dtype=pl.String)
 
 
 def _with_numbers(world: World, frame: pl.DataFrame) -> pl.DataFrame:
@@ -141,9 +153,12 @@ def _sent(
 def _write_reply(
     landing: Path, contract: Contract, sent: Sent, rng: np.random.Generator
 ) -> Written:
-    """One number on a line, each with a comma behind it and without a header."""
+    """One number on a line, each with a comma behind it and without a header; some in groups, and
+    the first again at the end."""
     numbers = sent.tables["remaining"]["NHS Number"]
-    content = "".join(f"{number},\r\n" for number in numbers).encode()
+    numbers = pl.concat([numbers, numbers.head(1)])
+    said = [f"{n[:3]} {n[3:6]} {n[6:]}" if place % 7 == 3 else n for place, n in enumerate(numbers)]
+    content = "".join(f"{number},\r\n" for number in said).encode()
     size = write_files(landing, sent, {"NDOO_reply.csv": (content, numbers.len())})
     nothing = {"feed": pl.String, "supplier": pl.String, "period": pl.String}
     nothing |= {"version": pl.String, "table": pl.String, "row_number": pl.Int64}
