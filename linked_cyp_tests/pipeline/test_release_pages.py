@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from lxml import html
 
-from linked_cyp.contracts import Contract
 from linked_cyp.release.companions.catalogue import sheets
 from linked_cyp.release.companions.completeness import columns_of
 from linked_cyp.release.companions.examples import documented
@@ -30,11 +29,9 @@ def test_the_catalogue_has_every_table_and_variable(folder: Path) -> None:
             assert {table, *(f"{table}.{column}" for column in columns)} <= ids
 
 
-def test_every_example_runs_and_every_cohort_has_its_own(
-    folder: Path, contracts: dict[str, Contract]
-) -> None:
+def test_every_example_runs_and_every_cohort_has_its_own(folder: Path) -> None:
     with open_release(folder.with_name("current.duckdb")) as release:
-        for sheet in sheets(release, contracts, documented()):
+        for sheet in sheets(release, documented()):
             assert sheet.examples
             if sheet.domain == "cohort":
                 assert any(example in documented() for example in sheet.examples), sheet.name
@@ -42,11 +39,9 @@ def test_every_example_runs_and_every_cohort_has_its_own(
                 release.query(example.sql)
 
 
-def test_most_tables_have_a_picture_back_to_the_supplier(
-    folder: Path, contracts: dict[str, Contract]
-) -> None:
+def test_most_tables_have_a_picture_back_to_the_supplier(folder: Path) -> None:
     with open_release(folder.with_name("current.duckdb")) as release:
-        found = sheets(release, contracts, [])
+        found = sheets(release, [])
     assert [sheet.name for sheet in found if sheet.picture is None] == []
     domains = {sheet.name: sheet.domain for sheet in found}
     assert domains["curated.child"] == "several"

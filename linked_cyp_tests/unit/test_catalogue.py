@@ -14,7 +14,6 @@ import duckdb
 import pytest
 from lxml import html
 
-from linked_cyp.contracts import load_contracts
 from linked_cyp.lineage import ColumnRef, Edge
 from linked_cyp.release import publish
 from linked_cyp.release.companions.catalogue import parts, research_catalogue, sheets
@@ -23,11 +22,9 @@ from linked_cyp.release.companions.completeness import columns_of, completeness,
 from linked_cyp.release.companions.examples import Example, documented, examples
 from linked_cyp.release.companions.pictures import LINES, pictures, sources_of
 from linked_cyp.research import Release, open_release
-from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp_tests.browser_support import DESKTOP, PHONE, browser, opened, overflows, violations
 from linked_cyp_tests.small_warehouse import make_warehouse
 
-CONTRACTS = load_contracts(PROJECT_ROOT / "data_contracts")
 # 60 children of the north, 20 of the south, 4 of the west; the plans of 2021 are of 6 children.
 PLANS = """
 CREATE TABLE curated.care_plan AS
@@ -48,9 +45,8 @@ INSERT INTO main.dictionary
         CASE c.column_name WHEN 'legal_status_code' THEN 'ssda903__episodes.LS; delivery.supplier'
             WHEN 'plan_start_date' THEN 'ssda903__episodes.DECOM' END
     FROM duckdb_columns() c WHERE table_name = 'care_plan';
-INSERT INTO main.code VALUES
-    ('curated', 'care_plan', 'legal_status_code', 'legal_status', 'C2', 'Full care order', 1991,
-     NULL);
+INSERT INTO main.code SELECT 'curated', 'care_plan', 'legal_status_code', 'legal_status', c.*
+    FROM (VALUES ('C2', 'Full care order', NULL, NULL), ('V2', 'Section 20', 2016, NULL)) AS c;
 INSERT INTO provenance.column_lineage VALUES
     ('supplier', 'ssda903__episodes', 'LS',
      'raw', 'ssda903__episodes', 'legal_status_code', 'read'),
@@ -79,7 +75,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def page(release: Release) -> str:
-    return research_catalogue(release, CONTRACTS)
+    return research_catalogue(release)
 
 
 @pytest.fixture(scope="module")
@@ -159,14 +155,18 @@ def test_the_year_of_a_row(columns: dict[str, str], expected: str) -> None:
     assert when(columns) == expected
 
 
-def test_a_code_list_is_the_one_the_release_names(release: Release, tree: html.HtmlElement) -> None:
-    found = values(release, CONTRACTS)[(TABLE, "legal_status_code")]
-    assert [codes.name for codes in found.lists] == ["legal_status"]
-    assert "Full care order" in tree.get_element_by_id("codes-legal_status").text_content()
+def test_a_code_links_to_what_it_means(tree: html.HtmlElement) -> None:
+    entry = tree.get_element_by_id(f"{TABLE}.legal_status_code")
+    assert "#codes-legal_status" in entry.xpath(".//a/@href")
+    rows = tree.get_element_by_id("codes-legal_status").xpath(".//tbody/tr")
+    assert [[cell.text for cell in row] for row in rows] == [
+        ["C2", "Full care order", "all"],
+        ["V2", "Section 20", "2016 to now"],
+    ]
 
 
 def test_a_word_that_few_children_have_is_not_listed(release: Release, page: str) -> None:
-    assert values(release, CONTRACTS)[(TABLE, "stage")].words == ("review", "start")
+    assert values(release)[(TABLE, "stage")].words == ("review", "start")
     assert "rarely" not in page
 
 
@@ -231,7 +231,7 @@ def test_the_cohorts_pages_are_examples() -> None:
 
 
 def test_every_example_runs(release: Release) -> None:
-    for sheet in sheets(release, CONTRACTS, []):
+    for sheet in sheets(release, []):
         for example in sheet.examples:
             assert release.query(example.sql).height > 0
 

@@ -51,7 +51,7 @@ COMPANIONS: Mapping[str, Callable[[Release, Setting], str]] = {
         hdruk_metadata(release, setting.organisation)
     ),
     "lineage.openlineage.json": lambda release, _: _json(lineage_events(release)),
-    "catalogue.html": lambda release, setting: research_catalogue(release, setting.contracts),
+    "catalogue.html": lambda release, _: research_catalogue(release),
     "data_quality.html": lambda release, setting: data_quality_report(release, setting.contracts),
     CHILDREN: for_children,
     FAMILIES: for_families,

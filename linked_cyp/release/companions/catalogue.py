@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from linked_cyp import pages
-from linked_cyp.contracts import Codeset, Contract
+from linked_cyp.contracts import Codeset
 from linked_cyp.release.build import REKEYED
 from linked_cyp.release.companions.codes import Values, values
 from linked_cyp.release.companions.completeness import Completeness, columns_of, completeness
@@ -65,18 +65,13 @@ class Sheet:
     examples: Sequence[Example]
 
 
-def research_catalogue(
-    release: Release,
-    contracts: Mapping[str, Contract],
-    known: Sequence[Example] | None = None,
-) -> str:
+def research_catalogue(release: Release, known: Sequence[Example] | None = None) -> str:
     """The page (HTML, one file).
 
     Args:
-        contracts: of the feeds, for their code lists.
         known: example queries; by default those of ``docs/cohorts``.
     """
-    found = sheets(release, contracts, documented() if known is None else known)
+    found = sheets(release, documented() if known is None else known)
     groups = {
         title: chosen
         for domain, title in DOMAINS.items()
@@ -99,15 +94,16 @@ def research_catalogue(
     )
 
 
-def sheets(
-    release: Release, contracts: Mapping[str, Contract], known: Sequence[Example]
-) -> list[Sheet]:
+def sheets(release: Release, known: Sequence[Example]) -> list[Sheet]:
     """Every table of a release, in the order of its names."""
     filling = completeness(release)
     drawn = pictures(release)
-    held = values(release, contracts)
+    held = values(release)
     queries = examples(columns_of(release), known)
-    domain_of = {c.feed: c.domain.split("/")[0] for c in contracts.values()}
+    domain_of = {
+        feed: domain.split("/")[0]
+        for feed, domain in release.query("SELECT feed, domain FROM provenance.contract").rows()
+    }
     found = []
     for table, comment in release.tables().select("table", "description").rows():
         text, grain, source = parts(comment or "")
