@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -65,6 +66,16 @@ def test_the_guide_in_python() -> None:
     assert names["again"].height > 0
     assert names["problems"].height > 5
     assert names["chart"].to_dict()["mark"] == {"type": "bar"}
+
+
+def test_the_readme_in_python() -> None:
+    text = (PROJECT_ROOT / "README.md").read_text("utf-8")
+    found = [content for language, content in blocks(text) if language == "python"]
+    assert found
+    for content in found:
+        names: dict[str, Any] = {}
+        exec(compile(content, "README.md", "exec"), names)
+        names["release"].close()
 
 
 def test_the_guide_in_plain_sql() -> None:
