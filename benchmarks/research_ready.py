@@ -74,11 +74,12 @@ def compare(given: argparse.Namespace) -> None:
     dbt_manifest.ensure_manifest(Settings.from_environment())  # compiling is no part of it
     results: list[Result] = []
     for children in given.children:
-        with tempfile.TemporaryDirectory(prefix="research-", dir=given.work) as folder:
-            home = Path(folder)
+        home = Path(tempfile.mkdtemp(prefix="research-", dir=given.work))
+        try:
             results.append(one_size(given, home, children))
-            if given.keep:
-                shutil.copytree(home, home.with_name(f"{home.name}-kept"), symlinks=True)
+        finally:
+            if not given.keep:
+                shutil.rmtree(home)
         if given.out:
             given.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
     Console().print(tables(results), highlight=False, markup=False)
