@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from linked_cyp.release.disclosure import SMALLEST, hidden, rounded, share
@@ -50,7 +51,8 @@ class Completeness:
     authorities_left_out: int = 0
 
 
-def completeness(release: Release) -> dict[str, Completeness]:
+@lru_cache(maxsize=1)  # two pages show it, and it reads every row of the release
+def completeness(release: Release) -> Mapping[str, Completeness]:
     """Every research table of a release, in the order of its names."""
     columns = columns_of(release)
     return {table: _of(release, table, columns) for table in sorted(columns)}
