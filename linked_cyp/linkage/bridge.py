@@ -9,7 +9,7 @@ import polars as pl
 
 from linked_cyp.errors import value_free
 from linked_cyp.linkage.edges import edge_class_sql, held_sql, supported_sql
-from linked_cyp.linkage.opt_outs import leave_out_objectors
+from linked_cyp.linkage.opt_outs import leave_out_excluded, leave_out_objectors
 from linked_cyp.linkage.parameters import Parameters, parameters
 from linked_cyp.linkage.registry import EVENTS
 from linked_cyp.sql import transaction
@@ -25,9 +25,9 @@ def publish_bridge(
     ``warehouse.linkage.bridge`` (record_key, feed, person_id, tier), ``warehouse.linkage.summary``
     (run_id, run_date, measure, value; one set per run), ``warehouse.linkage.model`` (number,
     creation and fingerprint) and ``warehouse.linkage.delivery`` (delivery_id: what the person
-    records were built from, which the release gate compares with the ledger). Who opted out is not
-    in the bridge; ``warehouse.linkage.opt_out`` says what was applied, and ``opted_out``
-    (record_key, feed, opt_out, reason) why a record has no person.
+    records were built from, which the release gate compares with the ledger). Who opted out or is
+    sensitive is not in the bridge; ``warehouse.linkage.opt_out`` says what was applied, and
+    ``opted_out`` (record_key, feed, opt_out, reason) why a record has no person.
 
     Tiers: *identifier* (agrees in NHS number, UPN or local id, and in birth date or forename, with
     a record of the person, or in year and month: :mod:`linked_cyp.linkage.pseudonyms`),
@@ -39,7 +39,8 @@ def publish_bridge(
     """
     chosen = given or parameters()
     with value_free("publishing the bridge"):
-        bridge = leave_out_objectors(con, con.execute(_bridge_sql(chosen)).pl())
+        everybody = leave_out_excluded(con, con.execute(_bridge_sql(chosen)).pl())
+        bridge = leave_out_objectors(con, everybody)
         run_id, day, model_id = con.execute(
             "SELECT run_id, run_date, model_id FROM linkage.main.run ORDER BY run_id DESC LIMIT 1"
         ).fetchall()[0]

@@ -64,6 +64,12 @@ def spreading_reasons(file: Path = FILE) -> tuple[str, ...]:
     return tuple(tomllib.loads(file.read_text(encoding="utf-8"))["spreading"])
 
 
+@cache
+def left_out_reasons(file: Path = FILE) -> tuple[str, ...]:
+    """Reasons for which a record has no person, so that no research table holds it."""
+    return tuple(tomllib.loads(file.read_text(encoding="utf-8"))["left_out"])
+
+
 def check(
     rules: Sequence[Exclusion],
     contracts: Mapping[str, Contract],
@@ -106,12 +112,14 @@ def keyed_table(contract: Contract, table: Table) -> tuple[Table | None, Relatio
 def spread(con: duckdb.DuckDBPyConnection, reasons: Sequence[str]) -> int:
     """Exclude every record that shares an NHS number, UPN or local id with an excluded one.
 
-    Applies to ``linkage.main.person_record`` until nothing changes, former numbers included.
+    Applies to ``linkage.main.person_record`` until nothing changes, former numbers included. A
+    reason to leave a record out takes the place of one to keep it alone.
 
     Returns:
         Number of source persons excluded in this way.
     """
     known = "SELECT record_key, exclusion, unnest([nhs, upn, la_child]) AS number FROM"
+    first = list(left_out_reasons())
     found = 0
     while True:
         # Numbers of different kinds are tokens under different keys: they do not meet.
@@ -119,11 +127,16 @@ def spread(con: duckdb.DuckDBPyConnection, reasons: Sequence[str]) -> int:
             f"""
             CREATE OR REPLACE TEMP TABLE spreading AS
             WITH known AS ({known} linkage.main.person_record)
-            SELECT DISTINCT o.record_key, min(m.exclusion) AS exclusion
+            SELECT o.record_key, coalesce(
+                min(m.exclusion) FILTER (list_contains($first, m.exclusion)), min(m.exclusion)
+            ) AS exclusion
             FROM known o JOIN known m USING (number)
-            WHERE o.exclusion IS NULL AND list_contains(?, m.exclusion) GROUP BY o.record_key
+            WHERE list_contains($reasons, m.exclusion) AND (o.exclusion IS NULL
+                OR list_contains($reasons, o.exclusion) AND NOT list_contains($first, o.exclusion)
+                AND list_contains($first, m.exclusion))
+            GROUP BY o.record_key
             """,
-            [list(reasons)],
+            {"reasons": list(reasons), "first": first},
         )
         new = con.execute("SELECT count(*) FROM spreading").fetchall()[0][0]
         if new:

@@ -28,6 +28,7 @@ from linked_cyp.linkage.exclusions import (
     check,
     exclusions,
     keyed_table,
+    left_out_reasons,
     spread,
     spreading_reasons,
 )
@@ -410,6 +411,7 @@ def _standardise(con: duckdb.DuckDBPyConnection) -> None:
 def _assemble(con: duckdb.DuckDBPyConnection) -> None:
     """``identity``: one row per source person; each field a list, current value first."""
     fields = sorted({role.field for role in ROLES.values()})
+    first = ", ".join(literal(reason) for reason in left_out_reasons())
     lists = ", ".join(
         f"list(clean ORDER BY rank, seen DESC, clean) FILTER (field = '{f}') AS {f}" for f in fields
     )
@@ -420,7 +422,7 @@ def _assemble(con: duckdb.DuckDBPyConnection) -> None:
             FROM identity_fact JOIN identity_clean USING (role, value)
             WHERE clean IS NOT NULL AND clean <> '' GROUP BY ALL
         ), excluded AS (
-            SELECT record_key, min(value) AS exclusion
+            SELECT record_key, arg_min(value, (value NOT IN ({first}), value)) AS exclusion
             FROM identity_fact WHERE role = 'exclusion' GROUP BY ALL
         ), known AS (SELECT DISTINCT record_key, source FROM identity_fact)
         SELECT known.*, exclusion, facts.* EXCLUDE (record_key, source) FROM known

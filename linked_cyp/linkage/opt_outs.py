@@ -24,6 +24,7 @@ import polars as pl
 
 from linked_cyp.contracts import Contract
 from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.linkage.exclusions import left_out_reasons
 from linked_cyp.opt_outs import (
     DISSENTS,
     NATIONAL,
@@ -236,6 +237,30 @@ def leave_out_objectors(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) ->
         [gone.height, OBJECTION],
     )
     return bridge.filter(~objects)
+
+
+def leave_out_excluded(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) -> pl.DataFrame:
+    """The bridge without the records that an exclusion leaves out altogether.
+
+    Writes who into ``linkage.main.opted_out``.
+
+    Args:
+        bridge: ``record_key``, ``feed`` and more.
+    """
+    marked = con.execute(
+        "SELECT record_key, exclusion AS opt_out FROM linkage.main.person_record"
+        " WHERE alternative = 0 AND list_contains(?, exclusion)",
+        [list(left_out_reasons())],
+    ).pl()
+    gone = bridge.select("record_key", "feed").join(marked, on="record_key")
+    con.execute(
+        "DELETE FROM linkage.main.opted_out WHERE list_contains(?, opt_out)",
+        [list(left_out_reasons())],
+    )
+    con.register("left_out_now", gone.with_columns(pl.lit("excluded").alias("reason")).to_arrow())
+    con.execute("INSERT INTO linkage.main.opted_out BY NAME FROM left_out_now")
+    con.unregister("left_out_now")
+    return bridge.join(gone, on="record_key", how="anti", maintain_order="left")
 
 
 def _tokens(named: Named, encoder: Encoder) -> pl.DataFrame:

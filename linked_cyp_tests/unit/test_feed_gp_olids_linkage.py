@@ -20,7 +20,7 @@ from linked_cyp.linkage import (
     train,
     update_registry,
 )
-from linked_cyp.linkage.exclusions import exclusions
+from linked_cyp.linkage.exclusions import exclusions, spreading_reasons
 from linked_cyp.opt_outs import not_applied
 from linked_cyp.tokenise import record_key_table
 from linked_cyp_tests.unit.test_linkage_identities import ADA, BEN, CONTRACTS, OLD, opened, put
@@ -198,8 +198,23 @@ def test_marked_patients_have_no_edge(tmp_path, rule):
             " WHERE exclusion IS NOT NULL GROUP BY ALL"
         ).fetchall()
     assert persons["ada"] != persons[ADA]
-    # the reason is found in the practice's record; adoption holds for the spine's record as well
-    assert reasons == [(rule.reason, 2 if rule.reason == "adoption" else 1)]
+    # the reason is found in the practice's record; some hold for the spine's record as well
+    assert reasons == [(rule.reason, 2 if rule.reason in spreading_reasons() else 1)]
+
+
+def test_who_was_adopted_and_is_sensitive_is_left_out(tmp_path):
+    with opened(tmp_path) as (con, keys):
+        put_clear(con)
+        hashed = pseudonym(ADA)
+        put_patients(con, patient("ada", hashed, 2012, 3, "female", is_spine_sensitive=True))
+        adopted = {"observation_id": "1", "patient_id": "ada", "snomed_code": "393547004"}
+        put(con, "nwl_icb.2025-04-01.bb", "gp_olids", "observation", [adopted])
+        give_key(tmp_path)
+        linked(con, keys)
+        reasons = con.execute(
+            "SELECT exclusion FROM linkage.main.person_record WHERE alternative = 0"
+        ).fetchall()
+    assert sorted(str(reason) for (reason,) in reasons) == ["None", "sensitive", "sensitive"]
 
 
 def test_no_number_stays_behind(tmp_path):

@@ -10,7 +10,15 @@ import pytest
 
 from linked_cyp.errors import LinkedCypError
 from linked_cyp.identifiers import IDENTIFIERS, on_series
-from linked_cyp.linkage import build_person_records, identities, predict, train
+from linked_cyp.linkage import (
+    build_person_records,
+    identities,
+    predict,
+    publish_bridge,
+    resolve,
+    train,
+    update_registry,
+)
 from linked_cyp.linkage.encodings import Encoder
 from linked_cyp.linkage.exclusions import (
     Exclusion,
@@ -181,6 +189,36 @@ def test_adoption_spreads_along_numbers_and_no_further(tmp_path):
     reasons = persons["exclusion"].fill_null("none").sort().to_list()
     assert reasons == ["adoption", "adoption", "adoption", "none"]
     assert pairs.is_empty()
+
+
+def test_who_is_sensitive_has_no_person_wherever_a_number_is_known(tmp_path):
+    """The spine protects the first child; social care leads from its NHS number to the UPN under
+    which the child was adopted. The second child is nobody's concern."""
+    sensitive = next(rule for rule in RULES if rule.reason == "sensitive")
+    adopted = next(rule for rule in RULES if rule.reason == "adoption")
+    with opened(tmp_path) as (con, keys):
+        deliver(con, "nwl_icb", "pds_demographics", 0, marked=sensitive)
+        deliver(con, "harrow_icb", "pds_demographics", 1)
+        for number, (council, hospital) in enumerate((("brent", "lnwh"), ("ealing", "imperial"))):
+            deliver(con, hospital, "sus_apc", number)
+            deliver(con, council, "ssd", number)
+        deliver(con, "acton", "ssda903", 0, marked=adopted)
+        deliver(con, "acton", "cin_census", 0)
+        persons, _ = linked(con, keys)
+        resolve(con)
+        update_registry(con)
+        con.execute("ATTACH ':memory:' AS warehouse")
+        publish_bridge(con)
+        feeds = con.execute("SELECT feed FROM warehouse.linkage.bridge ORDER BY 1").fetchall()
+        out = con.execute(
+            "SELECT feed, opt_out FROM warehouse.linkage.opted_out ORDER BY 1"
+        ).fetchall()
+    assert persons.filter(child=0)["exclusion"].to_list() == ["sensitive"] * 5
+    assert feeds == [("pds_demographics",), ("ssd",), ("sus_apc",)]
+    assert out == [
+        (feed, "sensitive")
+        for feed in ("cin_census", "pds_demographics", "ssd", "ssda903", "sus_apc")
+    ]
 
 
 @pytest.mark.parametrize(
