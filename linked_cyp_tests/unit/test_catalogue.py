@@ -38,10 +38,12 @@ CREATE TABLE curated.care_plan AS
         CASE WHEN i % 7 = 0 THEN 'review' WHEN i = 1 THEN 'rarely' ELSE 'start' END AS stage
     FROM range(84) r(i);
 COMMENT ON TABLE curated.care_plan IS
-    'A plan for a child in care. Never shared. Grain: one row per child and plan. Source: a guide.';
+    'A plan for a child in care. Never shared. Grain: one row per child and plan. Source: a guide,'
+    ' curated.a_table_with_a_name_that_is_longer_than_a_phone_is_wide.';
 INSERT INTO main.dictionary
     SELECT 'curated', 'care_plan', c.column_name, c.column_index, c.data_type,
-        'What ' || c.column_name || ' means. Source: a guide.', 'a guide',
+        'What ' || c.column_name || ' means, and curated.another_table_with_a_name_like_a_sentence.'
+            ' Source: a guide.', 'a guide',
         CASE c.column_name WHEN 'legal_status_code' THEN 'ssda903__episodes.LS; delivery.supplier'
             WHEN 'plan_start_date' THEN 'ssda903__episodes.DECOM' END
     FROM duckdb_columns() c WHERE table_name = 'care_plan';
@@ -94,7 +96,7 @@ def test_every_table_and_variable_is_there_with_meaning_source_and_type(
             assert column in entry
             assert kind in entry
     entry = tree.get_element_by_id(f"{TABLE}.legal_status_code").text_content()
-    assert "What legal_status_code means." in entry
+    assert "What legal_status_code means," in entry
     assert "Defined by: a guide" in entry
     assert "ssda903__episodes.LS" in entry
 

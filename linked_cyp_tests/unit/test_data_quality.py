@@ -49,9 +49,14 @@ INSERT INTO provenance.check_result VALUES
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("quality")
+
+
+@pytest.fixture(scope="module")
+def release(home: Path) -> Iterator[Release]:
     """A second release, with a few records of deliveries and checks that are easily added up."""
-    settings, keys = make_warehouse(tmp_path_factory.mktemp("quality"))
+    settings, keys = make_warehouse(home)
     publish(settings, "alpha", keys=keys, now=dt.datetime(2026, 1, 2))
     change(settings, "DELETE FROM warehouse.cohort.admission WHERE nights = 1")
     made = publish(settings, "alpha", keys=keys, now=dt.datetime(2026, 2, 2))
@@ -160,11 +165,9 @@ def test_what_came_and_went_is_told(release: Release, tree: html.HtmlElement) ->
     ]
 
 
-def test_a_first_release_has_no_changes(tmp_path: Path) -> None:
-    settings, keys = make_warehouse(tmp_path)
-    made = publish(settings, "alpha", keys=keys, now=dt.datetime(2026, 1, 2))
-    text = (made.path.with_suffix("") / "data_quality.html").read_text(encoding="utf-8")
-    assert "This is the project's first release." in text
+def test_a_first_release_has_no_changes(release: Release, home: Path) -> None:
+    (path,) = home.glob(f"releases/alpha/{release.about['previous_release_id']}/data_quality.html")
+    assert "This is the project's first release." in path.read_text(encoding="utf-8")
 
 
 def test_known_problems_and_linkage_are_those_of_the_release(
