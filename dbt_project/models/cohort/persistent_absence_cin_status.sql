@@ -2,23 +2,27 @@
 -- returned the child's absence has an accepted children in need return for that year, the status is
 -- not known rather than "none".
 with absence as (
-    select
-        absence.*,
-        make_date(absence.academic_year, 3, 31) as year_end,
-        candidate.local_authorities
-    from {{ ref('absence_year') }} as absence
-    inner join {{ ref('int_absence_year') }} as candidate
-        on candidate.person_id = absence.person_id
-        and candidate.academic_year = absence.academic_year
+    select *, make_date(academic_year, 3, 31) as year_end
+    from {{ ref('absence_year') }}
+),
+
+-- A return of autumn gives the absence of the summer before, which is of the year before.
+returned_absence as (
+    select distinct
+        person_id,
+        academic_year - (term_number = 1)::integer as academic_year,
+        local_authority
+    from {{ ref('school_enrolment') }}
+    where has_attendance
 ),
 
 covered as (
-    select distinct absence.person_id, absence.academic_year
-    from absence
+    select distinct returned_absence.person_id, returned_absence.academic_year
+    from returned_absence
     inner join {{ ref('stg_return_year') }} as returned
         on returned.feed = 'cin_census'
-        and returned.year_end = absence.year_end
-        and list_contains(absence.local_authorities, returned.local_authority)
+        and returned.collection_year = returned_absence.academic_year
+        and returned.local_authority = returned_absence.local_authority
 )
 
 select

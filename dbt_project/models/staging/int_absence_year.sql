@@ -8,7 +8,6 @@ with term as (
     select
         pupil.person_id,
         pupil.school_id,
-        pupil.local_authority,
         pupil.delivery_year - (pupil.delivery_term = 1)::integer as academic_year,
         case pupil.delivery_term when 1 then 3 when 2 then 1 when 3 then 2 end as absence_term,
         -- a pupil in year 12 in autumn, or who left in year 11, was in year 11 the summer before
@@ -56,8 +55,7 @@ summed as (
             as unauthorised,
         count(distinct absence_term) filter (where not coalesce(is_year_11_summer, false))
             as term_count,
-        count(distinct school_id) as school_count,
-        list_sort(list(distinct local_authority)) as local_authorities
+        count(distinct school_id) as school_count
     from term
     group by person_id, academic_year
 ),
