@@ -17,6 +17,7 @@ import yaml
 from linked_cyp.contracts import OPT_OUTS, Contract
 from linked_cyp.errors import LinkedCypError
 
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where the wheel has it
 FILE = "plain_words.yaml"
 UNTOLD = "more, which we have not put into plain words yet"
 _SECTIONS = {"areas", "suppliers", "feeds", "opt_outs", "projects"}
@@ -87,7 +88,7 @@ def load_plain_words(contracts: Path) -> PlainWords:
     path = contracts / FILE
     if not path.exists():
         raise LinkedCypError(f"{FILE} is missing: it says what the public pages say")
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)
     if not isinstance(document, dict) or set(document) != _SECTIONS:
         raise LinkedCypError(f"{FILE} has the sections {', '.join(sorted(_SECTIONS))}")
     if lacking := sorted(set(OPT_OUTS) - set(document["opt_outs"] or {})):
