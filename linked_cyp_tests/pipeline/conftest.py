@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from linked_cyp.contracts import Contract, load_contracts
 from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp_tests.once import once
 from linked_cyp_tests.pipeline import episode_world
 from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build
 from linked_cyp_tests.pipeline.hand_worked_release import publish_hand_worked
@@ -35,13 +35,14 @@ def world() -> World:
 @pytest.fixture(scope="session")
 def built(
     tmp_path_factory: pytest.TempPathFactory, contracts: dict[str, Contract], world: World
-) -> Iterator[Path]:
-    """A folder with the built ``warehouse.duckdb`` and dbt's ``target``."""
-    folder = tmp_path_factory.mktemp("curated")
-    world.write(folder / "warehouse.duckdb", contracts)
-    dbt_build(DBT, folder / "warehouse.duckdb", folder, "--exclude", "source:*")
-    yield folder
-    shutil.rmtree(folder)
+) -> Path:
+    """A folder with the built ``warehouse.duckdb`` and dbt's ``target``. Read it only."""
+
+    def make(folder: Path) -> None:
+        world.write(folder / "warehouse.duckdb", contracts)
+        dbt_build(DBT, folder / "warehouse.duckdb", folder, "--exclude", "source:*")
+
+    return once(tmp_path_factory, "curated", make)
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +58,10 @@ def ask(built: Path, world: World) -> Iterator[Ask]:
 
 
 @pytest.fixture(scope="session")
-def released(built: Path, contracts: dict[str, Contract]) -> Path:
-    """An installation's home in which the hand-worked cases are released as project ``demo``."""
-    home = built / "home"
-    publish_hand_worked(built, home, contracts)
-    return home
+def released(
+    tmp_path_factory: pytest.TempPathFactory, built: Path, contracts: dict[str, Contract]
+) -> Path:
+    """A home in which the hand-worked cases are released as project ``demo``. Read it only."""
+    return once(
+        tmp_path_factory, "released", lambda home: publish_hand_worked(built, home, contracts)
+    )
