@@ -6,7 +6,6 @@ answer.
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any
 
 from linked_cyp_tests.pipeline.curated_hospital_world import admit
@@ -15,7 +14,11 @@ from linked_cyp_tests.pipeline.curated_world import World, day
 AUTHORITY = "fulmer"
 BOARD = "fulmer_icb"
 POOR, RICH = "E01000008", "E01000002"  # deciles 2 and 10 of 2019
-_keys = count(800_000)
+
+
+def _key(world: World) -> int:
+    """A key that no row has yet, the same whenever the same world is made."""
+    return 800_000 + sum(map(len, world.rows.values()))
 
 
 def add_cohort_cases(world: World) -> None:
@@ -80,7 +83,7 @@ def _weighed(world: World) -> None:
             "ncmp__enhanced",
             delivery,
             child,
-            ncmp_system_id=next(_keys),
+            ncmp_system_id=_key(world),
             measurement_date=day(on),
             height_cm=146.0,
             weight_kg=40.0,
@@ -167,7 +170,7 @@ def _on_roll(
     **sessions: int,
 ) -> int:
     """A pupil on roll, with the sessions missed by register code."""
-    key = next(_keys)
+    key = _key(world)
     world.add(
         "school_census__pupil_on_roll",
         delivery,
@@ -254,7 +257,7 @@ def _mental_health(world: World, census: dict[str, str]) -> None:
     }
 
     def referred(child: str, on: str, refused: str | None = None) -> int:
-        key = next(_keys)
+        key = _key(world)
         world.add(
             "mhsds__referral",
             service,
@@ -272,7 +275,7 @@ def _mental_health(world: World, census: dict[str, str]) -> None:
             service,
             child,
             service_request_id=referral,
-            care_contact_id=next(_keys),
+            care_contact_id=_key(world),
             contact_date=day(on),
             attendance_code=attendance,
             **sent,
