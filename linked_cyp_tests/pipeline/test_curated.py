@@ -267,7 +267,8 @@ def test_newest_submission_and_deletions_of_spells(ask: Ask) -> None:
 def test_birth_and_birth_month_admissions_show_only_months(ask: Ask) -> None:
     assert ask(ADMISSIONS, "Ned") == [
         (day("2024-06-01"), day("2024-06-01"), 2, False, True, 0),
-        (day("2024-06-01"), day("2024-07-01"), 12, True, False, 0),
+        # twelve nights into July began in the last twelve days of June
+        (day("2024-06-01"), day("2024-07-01"), None, True, False, 0),
     ]
     sql = "SELECT episode_start_date, episode_end_date FROM curated.hospital_episode"
     assert ask(f"{sql} WHERE person_id = $child", "Ned") == [(day("2024-06-01"), day("2024-06-01"))]

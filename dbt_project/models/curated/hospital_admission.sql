@@ -23,8 +23,13 @@ select
         else admission.discharge_date
     end as date) as discharge_date,
     admission.is_date_coarsened,
-    cast(date_diff('day', admission.admission_date, admission.discharge_date) as integer)
-        as length_of_stay_days,
+    -- a stay of two nights that shows two months would show its days
+    cast(case
+        when not admission.is_date_coarsened
+            or date_trunc('month', admission.admission_date)
+            = date_trunc('month', admission.discharge_date)
+            then date_diff('day', admission.admission_date, admission.discharge_date)
+    end as integer) as length_of_stay_days,
     case
         when admission.admission_date >= admission.birth_month
             then {{ completed_years('admission.birth_month', 'admission.admission_date') }}
