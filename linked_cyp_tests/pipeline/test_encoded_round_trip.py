@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from linked_cyp.encoded import received
 from linked_cyp.encoded.produce import encode
 from linked_cyp.encoded.supplier_keys import supplier_keys
 from linked_cyp.linkage import build_person_records, predict, resolve, train
+from linked_cyp.opt_outs import OBJECTION, Policy, Rule, not_applied
 from linked_cyp.reference import load_postcodes
 from linked_cyp.synthetic import synthesise
+from linked_cyp_tests.deliveries_support import land
 from linked_cyp_tests.encoded_support import CONTRACTS, Centre, centre
 from linked_cyp_tests.support import NOT_ASKED
 
@@ -147,3 +150,30 @@ def test_the_step_of_the_graph_takes_it_and_says_who_checked(
     assert not [
         o.name for v in checked.values() for o in v if not o.passed and o.severity == "error"
     ]
+
+
+def test_an_objection_finds_what_was_encoded(world: World, tmp_path: Path) -> None:
+    """By UPN, and by an id of the authority, the same records are marked at both."""
+    upn, child, council = world.clear.rows(
+        "SELECT (SELECT min(upn) FROM identifiable.raw.school_census__pupil_on_roll"
+        " WHERE regexp_matches(upn, '^[A-Z][0-9]{12}$')), min(child_id),"
+        " min(split_part(delivery_id, '.', 1)) FROM identifiable.raw.ssda903__header"
+    )[0]
+    head = "subject_ref,scheme,authority,scope,received_date,withdrawn_date\n"
+    listed = f"{upn},upn,,research,2025-01-02,\n{child},la_child,{council},all,2025-01-02,\n"
+    files = {"objections.csv": head + listed}
+    folder = land(tmp_path, files, feed=OBJECTION, supplier="keeper", name="2025-04-15")
+    policy = not_applied("other opt-outs have tests of their own")
+    rules = {**policy.rules, OBJECTION: Rule(45)}
+    for here in (world.clear, world.encoded):
+        assert here.take(folder).status == "accepted"
+        with here.open() as con:
+            day = dt.date(2025, 4, 20)
+            build_person_records(con, CONTRACTS, here.keys, opt_outs=Policy(rules), today=day)
+    marked = same(
+        world,
+        "SELECT feed, count(*) FROM linkage.main.objector JOIN linkage.main.person_record"
+        " USING (record_key) JOIN linkage.main.source USING (source)"
+        " WHERE alternative = 0 GROUP BY feed ORDER BY feed",
+    )
+    assert {feed for feed, _ in marked} == set(BY_AUTHORITY)
