@@ -154,7 +154,7 @@ def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
     for child in children:
         values = [_value(contract, table, column, child) for column in table.columns]
         writer.writerow([*values, f"Spoke to {child.forename} {child.surname}"])
-    if 1 > contract.max_quarantined_share * (len(children) + 1) and len(children) > 1:
+    if contract.max_quarantined_share * (len(children) + 1) < 1 and len(children) > 1:
         return out.getvalue()  # one bad row would refuse this feed's delivery
     last = children[-1]
     spoilt = [
