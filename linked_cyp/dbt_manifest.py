@@ -71,11 +71,23 @@ def ensure_manifest(settings: Settings) -> Path:
 
 
 def seed_partial_parse(settings: Settings, target: Path) -> None:
-    """Give a run's own target folder what was parsed already, which saves dbt half its time."""
-    parsed = manifest_path(settings).with_name(PARTIAL_PARSE)
+    """Give a run's own target folder what the run before it parsed, which saves dbt half its start.
+
+    dbt takes it only for the same warehouse, so it is kept with that.
+    """
+    parsed = settings.dagster_home / PARTIAL_PARSE
     if parsed.exists():
         target.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(parsed, target / PARTIAL_PARSE)
+
+
+def keep_partial_parse(settings: Settings, target: Path) -> None:
+    """Keep what a run has parsed, for the next one."""
+    if (target / PARTIAL_PARSE).exists():
+        kept = settings.dagster_home / PARTIAL_PARSE
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(target / PARTIAL_PARSE, kept.with_suffix(f".{os.getpid()}"))
+        os.replace(kept.with_suffix(f".{os.getpid()}"), kept)
 
 
 def project_state(settings: Settings) -> str:
@@ -124,7 +136,6 @@ def _compile(settings: Settings, path: Path) -> None:
                 f"dbt could not compile {settings.dbt_project.name}:\n{finished.stdout.strip()}"
             )
         json.loads(made.read_text(encoding="utf-8"))
-        shutil.copyfile(scratch / "target" / PARTIAL_PARSE, path.parent / PARTIAL_PARSE)
         shutil.copyfile(made, path.with_suffix(".new"))
         os.replace(path.with_suffix(".new"), path)
 

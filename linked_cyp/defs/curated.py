@@ -159,6 +159,7 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
             ["build"], context=context, target_path=work / "target", raise_on_error=False
         )
         events = list(invocation.stream())
+        dbt_manifest.keep_partial_parse(settings, work / "target")
         # a part of the project, started from the UI, says nothing about the rest of it
         whole = CheckOutcome("dbt__whole_project", not context.is_subset, "error")
         outcomes = [*build_outcomes(work / "target"), whole]

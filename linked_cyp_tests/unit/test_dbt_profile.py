@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import duckdb
 import jinja2
 import yaml
 
@@ -21,9 +23,30 @@ def output(environment: dict[str, str]) -> dict[str, dict[str, str]]:
 
 
 def test_dbt_spills_into_the_work_folder(tmp_path: Path) -> None:
-    found = output(dbt_environment(tmp_path / "warehouse.duckdb", tmp_path / "work"))
-    assert found["config_options"]["temp_directory"] == str(tmp_path / "work" / "spill")
-    assert found["path"] == str(tmp_path / "warehouse.duckdb")
+    given = dbt_environment(tmp_path / "warehouse.duckdb", tmp_path / "work")
+    macro = (PROJECT_ROOT / "dbt_project" / "macros" / "spill.sql").read_text(encoding="utf-8")
+    said = jinja2.Template(macro + "{{ spill() }}").render(
+        env_var=lambda name, default: given.get(name, default),
+        execute=True,
+        flags=SimpleNamespace(WHICH="build"),
+    )
+    with duckdb.connect() as con:
+        con.execute(said)
+        (place,) = con.execute("SELECT current_setting('temp_directory')").fetchone() or ("",)
+    assert place == str(tmp_path / "work" / "spill")
+    project = (PROJECT_ROOT / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8")
+    assert "{{ spill() }}" in yaml.safe_load(project)["on-run-start"]
+
+
+def test_runs_of_one_installation_differ_in_nothing_that_dbt_parses_anew_for(
+    tmp_path: Path,
+) -> None:
+    first, second = (
+        output(dbt_environment(tmp_path / "warehouse.duckdb", tmp_path / work))
+        for work in ("one", "two")
+    )
+    assert first == second
+    assert first["path"] == str(tmp_path / "warehouse.duckdb")
 
 
 def test_dbt_has_the_memory_limit_of_every_other_step() -> None:

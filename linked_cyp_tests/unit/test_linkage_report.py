@@ -30,6 +30,7 @@ from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.release.gate import gate
 from linked_cyp.settings import PROJECT_ROOT
 from linked_cyp.stores import Stores
+from linked_cyp_tests.browser_support import DESKTOP, PHONE, browser, opened, violations
 from linked_cyp_tests.support import no_opt_outs
 from linked_cyp_tests.unit.linkage_population import Population, population
 from linked_cyp_tests.unit.test_linkage_run import Run
@@ -225,6 +226,14 @@ def test_the_page_is_one_file(reported):
         "Match weights of the model",
     ):
         assert found in reported.html
+
+
+def test_nothing_on_the_page_is_in_anyones_way(reported):
+    page = reported.run.stores.settings.home / reported.written.path
+    with browser() as started:
+        for width in (PHONE, DESKTOP):
+            with opened(started, page, width) as shown:
+                assert violations(shown) == []
 
 
 def test_only_its_owner_may_read_the_page(reported):
