@@ -203,8 +203,14 @@ def _steps(results: list[Result]) -> str:
 
 
 def _growth(results: list[Result]) -> str:
-    """b in processor time ~ n^b, and the same for memory, from each size to the next."""
-    lines = ["| step | from, to | time grows as n to the | memory |", "| --- | --- | ---: | ---: |"]
+    """b in processor time ~ n^b, and the same for memory, from each size to the next.
+
+    What starting up costs makes b small, so there is also what each child more costs.
+    """
+    lines = [
+        "| step | from, to | time grows as n to the | memory | ms for each child more |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
     for step in STEPS:
         for small, large in pairwise(r for r in results if step in r["steps"]):
             powers = [
@@ -212,7 +218,9 @@ def _growth(results: list[Result]) -> str:
                 for unit in ("cpu", "gigabytes")
             ]
             sizes = f"{small['children']:,} to {large['children']:,}"
-            lines.append(f"| {step} | {sizes} | {' | '.join(powers)} |")
+            more = large["children"] - small["children"]
+            cost = (large["steps"][step]["cpu"] - small["steps"][step]["cpu"]) / more * 1000
+            lines.append(f"| {step} | {sizes} | {' | '.join(powers)} | {cost:.2f} |")
     return "\n".join(lines)
 
 
