@@ -36,6 +36,7 @@ YEAR = 2025
 OURS = """
 import json, resource, sys, time
 from pathlib import Path
+import pandas, pyarrow.compute  # which DuckDB imports at its first parameter
 import linked_cyp.expectations.macros
 from linked_cyp.validation_report import validate_path
 folder, contracts, year = sys.argv[1:]
