@@ -182,7 +182,12 @@ def validate(
     names = {file.index: file.name for file in files}
     by_department = has_rules(contract.feed, year)
     run = RulesRun((), 0, ())
-    with tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder, duckdb.connect() as con:
+    # a return is small: a second thread would cost more than it does
+    alone = {"threads": 1}
+    with (
+        tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder,
+        duckdb.connect(config=alone) as con,
+    ):
         con.execute("SET temp_directory = ''")  # nothing is kept: no spill without a key
         before: Tables | None = None
         if last and by_department:
