@@ -183,7 +183,7 @@ def validate(
     by_department = has_rules(contract.feed, year)
     run = RulesRun((), 0, ())
     # a return is small: a second thread would cost more than it does
-    alone = {"threads": 1}
+    alone: dict[str, str | int] = {"threads": 1}
     with (
         tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder,
         duckdb.connect(config=alone) as con,
