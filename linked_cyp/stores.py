@@ -100,7 +100,7 @@ class Stores:
                 raise LinkedCypError(f"the {store} store cannot be opened with this key")
             if time.monotonic() > deadline:
                 raise LinkedCypError(f"another process has held the {store} store for too long")
-            time.sleep(0.2)
+            time.sleep(0.02)  # most steps hold a store for less than a second
 
     def rebuild(self, store: str) -> None:
         """Copy a store into a new file and swap it in, so that deleted rows leave no bytes behind.
