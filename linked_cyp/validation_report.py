@@ -183,10 +183,9 @@ def validate(
     by_department = has_rules(contract.feed, year)
     run = RulesRun((), 0, ())
     # a return is small: a second thread would cost more than it does
-    alone: dict[str, str | int] = {"threads": 1}
     with (
         tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder,
-        duckdb.connect(config=alone) as con,
+        duckdb.connect(config={"threads": 1}) as con,
     ):
         con.execute("SET temp_directory = ''")  # nothing is kept: no spill without a key
         before: Tables | None = None
