@@ -34,9 +34,9 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m linked_cyp.dbt_sources --check
-	$(BIN)/python -m linked_cyp.dictionary --check
-	$(BIN)/python -m linked_cyp.feed_table --check
+	$(BIN)/python -m linked_cyp.curated.sources --check
+	$(BIN)/python -m linked_cyp.metadata.dictionary --check
+	$(BIN)/python -m linked_cyp.metadata.feed_table --check
 	$(BIN)/dagster definitions validate -w workspace.yaml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/dg check defs
 

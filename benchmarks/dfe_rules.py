@@ -28,8 +28,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Grid
 
-from linked_cyp.contracts import load_contracts
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.synthetic import synthesise
 
 YEAR = 2025
@@ -37,8 +37,8 @@ OURS = """
 import json, resource, sys, time
 from pathlib import Path
 import pandas, pyarrow.compute  # which DuckDB imports at its first parameter
-import linked_cyp.expectations.macros
-from linked_cyp.validation_report import validate_path
+import linked_cyp.identity.macros
+from linked_cyp.supplier.validation import validate_path
 folder, contracts, year = sys.argv[1:]
 wall, busy = time.perf_counter(), time.process_time()
 report = validate_path(Path(folder), Path(contracts), feed="ssda903", year=int(year))

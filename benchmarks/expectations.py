@@ -23,10 +23,10 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
 from linked_cyp.expectations import Rule, contract_rules, pseudonymised_rules, run_rules
-from linked_cyp.expectations.macros import create_macros
 from linked_cyp.expectations.rules import ROW_KEYS, in_set, matches, not_null, unique
+from linked_cyp.identity.macros import create_macros
 
 CODES = tuple(f"C{i}" for i in range(12))
 COLUMNS = 5

@@ -28,8 +28,8 @@ import duckdb
 
 from benchmarks.ingest_files import delivery_files, forms, invent
 from benchmarks.pages import growth, put_into
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.settings import PROJECT_ROOT, Settings
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
 
 MARKS = ("<!-- figures of benchmarks.ingest -->", "<!-- end of figures -->")
 
@@ -131,11 +131,11 @@ def bare_xml(contract: Contract, home: Path, memory_limit: str) -> dict:
 
 
 def ours(contract: Contract, home: Path, memory_limit: str) -> dict:
-    from linked_cyp.deliveries import identify, ingest
-    from linked_cyp.keys import create_master_key
-    from linked_cyp.pseudonymise import pseudonymise_delivery
-    from linked_cyp.reference import load_postcodes
-    from linked_cyp.stores import Stores
+    from linked_cyp.identity.keys import create_master_key
+    from linked_cyp.ingest.deliveries import identify, ingest
+    from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
+    from linked_cyp.pseudonymise.reference import load_postcodes
+    from linked_cyp.stores.door import Stores
 
     settings = Settings.from_environment()
     settings.key_file.parent.mkdir(mode=0o700)

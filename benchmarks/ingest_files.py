@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.contracts import Column, Contract, Table
+from linked_cyp.contracts.model import Column, Contract, Table
 
 YEAR = 2025
 PERIODS = {

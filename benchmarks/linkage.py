@@ -35,11 +35,11 @@ import polars as pl
 from benchmarks.linkage_steps import Steps
 from benchmarks.linkage_table import line, table
 from benchmarks.pages import put_into
-from linked_cyp.keys import Keys
+from linked_cyp.identity.encodings import Encoder
+from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage import predict, resolve, train
-from linked_cyp.linkage.encodings import Encoder
-from linked_cyp.linkage.records import write_person_records
-from linked_cyp.stores import open_engine
+from linked_cyp.linkage.records.writing import write_person_records
+from linked_cyp.stores.door import open_engine
 
 VARIANTS = ("clear", "clear_resolver", "plain", "hardened", "recipe")
 RECORDS_PER_CHILD = 2.4

@@ -1,6 +1,7 @@
 """Clear-text Splink on the same records: what pseudonymised linkage is measured against.
 
-``clear`` makes the comparisons and blocking rules of :mod:`linked_cyp.linkage.model` on the texts
+``clear`` makes the comparisons and blocking rules of :mod:`linked_cyp.linkage.model.settings` on
+the texts
 themselves and takes connected components; ``recipe`` is Splink's documentation followed to the
 letter, one table per feed and its library's comparisons.
 """
@@ -19,10 +20,8 @@ import duckdb
 import polars as pl
 
 from benchmarks.linkage_steps import Steps
-from linked_cyp.linkage import model, resolve
-from linked_cyp.linkage.blocking import CHEAP
-from linked_cyp.linkage.parameters import parameters
-from linked_cyp.linkage.person_records import (
+from linked_cyp.identity import comparisons
+from linked_cyp.identity.person_records import (
     COLUMNS,
     DATE_TOKENS,
     FORENAME_TOKENS,
@@ -30,8 +29,12 @@ from linked_cyp.linkage.person_records import (
     SURNAME_TOKENS,
     expand,
 )
-from linked_cyp.linkage.records import HOLDER_DDL
-from linked_cyp.linkage.splink_session import linker
+from linked_cyp.linkage import resolve
+from linked_cyp.linkage.model import settings as model
+from linked_cyp.linkage.model.parameters import parameters
+from linked_cyp.linkage.model.splink_session import linker
+from linked_cyp.linkage.pairs.blocking import CHEAP
+from linked_cyp.linkage.records.writing import HOLDER_DDL
 
 PROBABILITY = 0.95
 # What a token of a person record is made of, as columns of the clear-text table.
@@ -63,7 +66,7 @@ def clear(
     """Link in clear text into ``answer`` (record_key, person); the number of pairs kept.
 
     Args:
-        batches: identities, as for :func:`linked_cyp.linkage.records.write_person_records`.
+        batches: identities, as for :func:`linked_cyp.linkage.records.writing.write_person_records`.
         companions: ``sources`` and ``aliases``.
         resolved: conflict-aware resolution instead of connected components.
     """
@@ -144,11 +147,11 @@ _CLEAR_TABLE = """
 """
 
 
-def clear_levels() -> dict[str, model.Levels]:
+def clear_levels() -> dict[str, comparisons.Levels]:
     """The model's levels on texts."""
     return {
         name: {label: clear_level(name, label, sql) for label, sql in levels.items()}
-        for name, levels in model.comparison_levels(hardened=False).items()
+        for name, levels in comparisons.comparison_levels(hardened=False).items()
     }
 
 
@@ -169,7 +172,7 @@ def clear_level(field: str, label: str, condition: str) -> str:
     """A level's condition on texts: names compared by themselves, Jaro-Winkler for Dice."""
     if field not in ("forename", "surname"):
         return condition
-    if label == model.NULL_LEVEL:
+    if label == comparisons.NULL_LEVEL:
         return f"{field}_l IS NULL OR {field}_r IS NULL"
     alike = re.sub(
         r"(\w+)_bits_l > 0 AND \w+_bits_r > 0 AND 200 \* \(.*?\) >= (\d+) \* \(\w+ \+ \w+\)",
@@ -236,7 +239,7 @@ def _pairs(scored: str) -> str:
     gammas = ", ".join(
         "(CASE "
         + " ".join(
-            f"WHEN {sql} THEN {model.level_number(name, label)}"
+            f"WHEN {sql} THEN {comparisons.level_number(name, label)}"
             for label, sql in each.items()
             if sql != "ELSE"
         )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from linked_cyp.keys import Keys
-from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.identity.encodings import Encoder
+from linked_cyp.identity.keys import Keys
 
 ROWS = 5_000_000
 PAIRS = 1_000_000

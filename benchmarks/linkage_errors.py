@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.linkage_people import SPINE_TELLS, Numbers, beside, only, postcode_texts
-from linked_cyp.identifiers import IDENTIFIERS, on_series
-from linked_cyp.linkage.person_records import per_distinct
-from linked_cyp.names import standardise_forename, standardise_surname
+from linked_cyp.identity.identifiers import IDENTIFIERS, on_series
+from linked_cyp.identity.names import standardise_forename, standardise_surname
+from linked_cyp.identity.person_records import per_distinct
 from linked_cyp.synthetic.errors import (
     part_only,
     punctuation,

@@ -23,7 +23,7 @@ import polars as pl
 
 from benchmarks import linkage_errors as errors
 from benchmarks.linkage_people import LETTERS, Numbers, draw_numbers, draw_people
-from linked_cyp.linkage.person_records import IDENTITY_SCHEMA
+from linked_cyp.identity.person_records import IDENTITY_SCHEMA
 from linked_cyp.synthetic.parameters import Parameters, Streams, load_parameters
 
 FEEDS = tuple(errors.COVERAGE)

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from linked_cyp.keys import Keys
+from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage import link
-from linked_cyp.linkage.evaluate import Quality, pairwise
+from linked_cyp.linkage.report.evaluate import Quality, pairwise
 
 Columns = list[tuple[str, str]]  # our role, their column
 FEBRL: Columns = [

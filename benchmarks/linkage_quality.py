@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from linked_cyp.linkage.evaluate import pairwise
+from linked_cyp.linkage.report.evaluate import pairwise
 
 GROUPS = ("sex", "ethnicity", "name_origin", "imd_decile", "local_authority", "short_name", "age")
 

@@ -1,6 +1,7 @@
 """What it costs never to link by forename and birth date alone, where the surname is another one.
 
-The rule (:func:`linked_cyp.linkage.edges.renamed_sql`) keeps an adopted child's two lives apart.
+The rule (:func:`linked_cyp.linkage.pairs.edges.renamed_sql`) keeps an adopted child's two lives
+apart.
 The same scored pairs are resolved with it and without it, and compared with the truth.
 
     python -m benchmarks.linkage_renamed --children 50000 [--harsh]
@@ -19,9 +20,10 @@ import polars as pl
 from benchmarks.linkage import encoded
 from benchmarks.linkage_population import population
 from benchmarks.linkage_steps import Steps
-from linked_cyp.linkage import edges, resolve
-from linked_cyp.linkage.evaluate import pairwise
-from linked_cyp.stores import open_engine
+from linked_cyp.linkage import resolve
+from linked_cyp.linkage.pairs import edges
+from linked_cyp.linkage.report.evaluate import pairwise
+from linked_cyp.stores.door import open_engine
 
 
 def shown(con: duckdb.DuckDBPyConnection, truth: pl.DataFrame) -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.contracts import Contract, OutputColumn, Table
-from linked_cyp.sql import literal, quoted
+from linked_cyp.contracts.model import Contract, OutputColumn, Table
+from linked_cyp.core.sql import literal, quoted
 
 # Token scopes that name places, organisations, submissions and codes rather than somebody.
 SHARED = frozenset(

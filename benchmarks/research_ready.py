@@ -33,9 +33,9 @@ from rich.console import Console
 
 from benchmarks.pages import growth, put_into
 from benchmarks.research_copies import copy_warehouse
-from linked_cyp import dbt_manifest
-from linked_cyp.contracts import load_contracts
-from linked_cyp.settings import Settings
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.settings import Settings
+from linked_cyp.curated import manifest as dbt_manifest
 
 Result = dict[str, Any]
 MARKS = ("<!-- figures of benchmarks.research_ready -->", "<!-- end of figures -->")
@@ -173,7 +173,7 @@ def curated(settings: Settings, _: str) -> Result:
 
 
 def release(settings: Settings, project: str) -> Result:
-    from linked_cyp.keys import Keys
+    from linked_cyp.identity.keys import Keys
     from linked_cyp.release import publish
 
     made = publish(settings, project, keys=Keys.load(settings.key_file))

@@ -19,15 +19,15 @@ import numpy as np
 import polars as pl
 
 from benchmarks.linkage_population import population
-from linked_cyp.keys import Keys
+from linked_cyp.identity.encodings import Encoder
+from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage import predict, resolve, train
-from linked_cyp.linkage.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
-from linked_cyp.linkage.encodings import Encoder
-from linked_cyp.linkage.evaluate import pairwise
-from linked_cyp.linkage.parameters import Parameters, parameters
-from linked_cyp.linkage.records import write_person_records
+from linked_cyp.linkage.model.parameters import Parameters, parameters
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
+from linked_cyp.linkage.records.writing import write_person_records
+from linked_cyp.linkage.report.evaluate import pairwise
 from linked_cyp.linkage.review.thresholds import choose_thresholds
-from linked_cyp.stores import open_engine
+from linked_cyp.stores.door import open_engine
 
 STEPS = (-12.0, -6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 12.0)
 

@@ -25,7 +25,8 @@ def _():
 
 @app.cell
 def _(mo):
-    from linked_cyp import cohort_pages, research
+    from linked_cyp import research
+    from linked_cyp.research import cohort_pages
 
     # another file: marimo edit examples/first_look.py -- --release releases/mine/current.duckdb
     release = research.open(mo.cli_args().get("release") or "data/releases/demo/current.duckdb")

@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts import Column, Contract, Table
-from linked_cyp.deliveries import DeliveryOutcome, identify, ingest
-from linked_cyp.landing import LandedDelivery
+from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.ingest.deliveries import DeliveryOutcome, identify, ingest
+from linked_cyp.ingest.landing import LandedDelivery
 
 
 def column(name: str, type_: str = "string", **more: Any) -> Column:

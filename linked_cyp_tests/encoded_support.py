@@ -12,18 +12,19 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp import deliveries, pseudonymise
-from linked_cyp.contracts import load_contracts
-from linked_cyp.encoded import content
-from linked_cyp.encoded.produce import EncodedDelivery, encode
-from linked_cyp.encoded.statement import Statement, read
-from linked_cyp.encoded.supplier_keys import SupplierKeys, seal_purpose, supplier_keys
-from linked_cyp.keys import Keys, write_private
-from linked_cyp.landing import MANIFEST, STATEMENT, identify
-from linked_cyp.ledger import DeliveryOutcome
-from linked_cyp.readers.files import sha256
-from linked_cyp.settings import PROJECT_ROOT, Settings
-from linked_cyp.stores import Stores
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.files import sha256
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.identity.keys import Keys, write_private
+from linked_cyp.ingest import deliveries
+from linked_cyp.ingest.encoded import content
+from linked_cyp.ingest.encoded.statement import Statement, read
+from linked_cyp.ingest.encoded.supplier_keys import SupplierKeys, seal_purpose, supplier_keys
+from linked_cyp.ingest.landing import MANIFEST, STATEMENT, identify
+from linked_cyp.ingest.ledger import DeliveryOutcome
+from linked_cyp.pseudonymise import deliveries as pseudonymise
+from linked_cyp.stores.door import Stores
+from linked_cyp.supplier.encode import EncodedDelivery, encode
 from linked_cyp_tests.privacy.planted import SUPPLIER, plant
 
 CONTRACTS = load_contracts(PROJECT_ROOT / "data_contracts")

@@ -12,11 +12,11 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.deliveries import DeliveryOutcome, identify, ingest
-from linked_cyp.keys import Keys
-from linked_cyp.pseudonymise import pseudonymise_delivery
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.settings import PROJECT_ROOT
+from linked_cyp.identity.keys import Keys
+from linked_cyp.ingest.deliveries import DeliveryOutcome, identify, ingest
+from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
 from linked_cyp.synthetic.parameters import Streams, load_parameters
 from linked_cyp.synthetic.places import reference_postcodes
 from linked_cyp.synthetic.world import World, build_world

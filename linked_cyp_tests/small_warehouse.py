@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp import organisation, plain_words
-from linked_cyp.keys import Keys, create_master_key
-from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
-from linked_cyp.settings import PROJECT_ROOT, Settings
-from linked_cyp.stores import Stores
+from linked_cyp.contracts import organisation, plain_words
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.identity.keys import Keys, create_master_key
+from linked_cyp.linkage.records.opt_outs import OPT_OUT_DDL
+from linked_cyp.stores.door import Stores
 
 CHILDREN = 40
 SQL = f"""

@@ -8,11 +8,11 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts import Contract
-from linked_cyp.linkage.opt_outs import OPT_OUT_DDL, OPTED_OUT_DDL
-from linked_cyp.opt_outs import not_applied
-from linked_cyp.pseudonymise import ensure_tables
-from linked_cyp.reference import ensure_establishments
+from linked_cyp.contracts.model import Contract
+from linked_cyp.linkage.records.opt_outs import OPT_OUT_DDL, OPTED_OUT_DDL
+from linked_cyp.opt_outs.policy import not_applied
+from linked_cyp.pseudonymise.deliveries import ensure_tables
+from linked_cyp.pseudonymise.reference import ensure_establishments
 
 NOT_ASKED = not_applied("the people of this test are invented, and cannot object")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linked_cyp.contracts import Column, Contract, Table
+from linked_cyp.contracts.model import Column, Contract, Table
 
 
 def toy_contracts() -> dict[str, Contract]:

@@ -25,13 +25,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from linked_cyp import cli, deliveries, landing, pseudonymise
-from linked_cyp.contracts import load_contracts
-from linked_cyp.keys import create_master_key
-from linked_cyp.pseudonym_keys import take_over_all
+from linked_cyp.cli import app as cli
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.identity.keys import create_master_key
+from linked_cyp.identity.pseudonym_keys import take_over_all
+from linked_cyp.ingest import deliveries, landing
+from linked_cyp.pseudonymise import deliveries as pseudonymise
 from linked_cyp.release import current, releases, rollback
-from linked_cyp.settings import PROJECT_ROOT, Settings
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 from linked_cyp.synthetic import synthesise
 from linked_cyp_tests.privacy.planted import SUPPLIER, plant
 
@@ -46,7 +48,8 @@ LOG = "everything.log"
 # and those of its pseudonymised tables are half written.
 KILLED = """
 import os, signal, sys
-from linked_cyp import cli, pseudonymise
+from linked_cyp.pseudonymise import deliveries as pseudonymise
+from linked_cyp.cli import app as cli
 whole = pseudonymise._count
 
 def killed(con, sql, parameters=None):

@@ -1,4 +1,4 @@
-{#- The empty table of schools, until linked_cyp.reference writes the one the operator supplied. -#}
+{#- The empty table of schools, until linked_cyp.pseudonymise.reference writes the one the operator supplied. -#}
 {% macro ensure_establishments() -%}
 {% if execute and flags.WHICH in ('build', 'run', 'test') %}
 create schema if not exists reference;

@@ -1,5 +1,5 @@
 {#- A count as people may see it: zero, empty from 1 to 9, else to the nearest 5, as in releases
-    (linked_cyp/release/disclosure.py). -#}
+    (linked_cyp/core/disclosure.py). -#}
 {% macro rounded_count(count) -%}
 cast(case
     when {{ count }} = 0 then 0

@@ -6,18 +6,12 @@ from typing import Any
 
 import dagster as dg
 
-from linked_cyp import landing
-from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import dfe_rules
-from linked_cyp.defs.feeds import (
-    delivery_tags,
-    partitions,
-    pseudonymised_key,
-    raw_key,
-    started,
-)
+from linked_cyp.defs.feeds import delivery_tags, partitions, pseudonymised_key, raw_key, started
 from linked_cyp.defs.linkage_attack import ATTACK
-from linked_cyp.settings import Settings
+from linked_cyp.ingest import landing
 
 SETTLED_SECONDS = 30.0
 BY_HAND = dg.AssetSelection.assets(ATTACK)  # minutes of two stores, and nothing is made from it

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import dagster as dg
 import duckdb
 
-from linked_cyp import provenance
 from linked_cyp.expectations import CheckOutcome, Rule, run_rules
 from linked_cyp.expectations.rules import SUBJECTS, subject
+from linked_cyp.stores import provenance
 
 
 def checked(

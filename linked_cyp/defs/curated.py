@@ -16,16 +16,18 @@ from dagster_dbt import (
     dbt_assets,
 )
 
-from linked_cyp import dbt_manifest, provenance
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.files import prepare_folder
+from linked_cyp.core.settings import Settings
+from linked_cyp.core.sql import quoted
+from linked_cyp.curated import manifest as dbt_manifest
 from linked_cyp.defs import metadata
-from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import CheckOutcome
-from linked_cyp.lineage import dagster_column_deps, lineage
-from linked_cyp.pseudonymise import ensure_tables
-from linked_cyp.settings import Settings
-from linked_cyp.sql import quoted
-from linked_cyp.stores import Stores, prepare_folder
+from linked_cyp.metadata.lineage import dagster_column_deps, lineage
+from linked_cyp.pseudonymise.deliveries import ensure_tables
+from linked_cyp.stores import provenance
+from linked_cyp.stores.door import Stores
 
 DBT = ("dbt",)
 ZONES = ("curated", "cohort")

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp import erasure
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.curated import models
 from linked_cyp.defs.feeds import pseudonymised_key
-from linked_cyp.errors import value_free
 from linked_cyp.expectations.rules import Rule, not_null, unique, zero_rows
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.pseudonymise import erasure
+from linked_cyp.stores.door import Stores
 
 OWNER = metadata.owner("Platform")
 LEDGER = ["deliveries", "ledger"]

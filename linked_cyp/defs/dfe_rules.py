@@ -10,14 +10,15 @@ from typing import Any
 
 import dagster as dg
 
-from linked_cyp import provenance, pseudonymise
-from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.dfe_rules.checks import PublishedRule, judged, published
-from linked_cyp.encoded import received
-from linked_cyp.errors import value_free
 from linked_cyp.expectations import CheckOutcome
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.ingest.encoded import received
+from linked_cyp.pseudonymise import deliveries as pseudonymise
+from linked_cyp.stores import provenance
+from linked_cyp.stores.door import Stores
 
 ABSENT: Mapping[str, int | float | bool] = {"in force in this collection year": False}
 

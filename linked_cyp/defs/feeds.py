@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp import deliveries, landing, provenance, pseudonymise
-from linked_cyp.contracts import Contract, Table, load_contracts
+from linked_cyp.contracts.model import Contract, Table, load_contracts
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, dfe_rules, metadata
 from linked_cyp.defs.dfe_rules import raw_key
 from linked_cyp.dfe_rules import checks as dfe_checks
-from linked_cyp.encoded import received
-from linked_cyp.errors import LinkedCypError, value_free
 from linked_cyp.expectations import (
     CheckOutcome,
     Rule,
@@ -24,9 +23,12 @@ from linked_cyp.expectations import (
     run_rules,
 )
 from linked_cyp.expectations.rules import delivery_filter
-from linked_cyp.reference import postcode_directory
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.ingest import deliveries, landing
+from linked_cyp.ingest.encoded import received
+from linked_cyp.pseudonymise import deliveries as pseudonymise
+from linked_cyp.pseudonymise.reference import postcode_directory
+from linked_cyp.stores import provenance
+from linked_cyp.stores.door import Stores
 
 YEARS = range(2017, 2031)
 Verdicts = dict[tuple[str, ...], list[CheckOutcome]]

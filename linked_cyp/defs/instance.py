@@ -7,8 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from linked_cyp.settings import Settings
-from linked_cyp.stores import prepare_folder
+from linked_cyp.core.files import prepare_folder
+from linked_cyp.core.settings import Settings
 
 TEMPLATE = Path(__file__).with_name("instance.yaml")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from linked_cyp import provenance
-from linked_cyp.contracts import Contract, load_contracts
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER
 from linked_cyp.defs.feeds import raw_key, refuse_failed
-from linked_cyp.errors import value_free
 from linked_cyp.expectations import CheckOutcome, Rule
 from linked_cyp.linkage import (
     build_person_records,
@@ -22,13 +22,13 @@ from linked_cyp.linkage import (
     update_registry,
 )
 from linked_cyp.linkage import checks as linkage_checks
-from linked_cyp.linkage.bridge import links_fingerprint
+from linked_cyp.linkage.pairs.spark import Spark
+from linked_cyp.linkage.persons.bridge import links_fingerprint
 from linked_cyp.linkage.report import rules as report_rules
 from linked_cyp.linkage.retraining import retrain
-from linked_cyp.linkage.spark import Spark
-from linked_cyp.opt_outs import load_policy
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.opt_outs.policy import load_policy
+from linked_cyp.stores import provenance
+from linked_cyp.stores.door import Stores
 
 OWNER = metadata.owner("Linkage")
 PERSON_RECORD = ["linkage", "person_record"]

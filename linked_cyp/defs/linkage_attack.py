@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
-from linked_cyp.errors import value_free
 from linked_cyp.expectations import run_rules
 from linked_cyp.linkage.attacks.rules import attack_rules
 from linked_cyp.linkage.attacks.store import CHILDREN, SEEDS, TABLE, attack_store
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 
 ATTACK = ["linkage", "attack"]
 RULES = attack_rules()

@@ -6,14 +6,14 @@ from typing import Any
 
 import dagster as dg
 
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
-from linked_cyp.errors import value_free
 from linked_cyp.linkage.report import rules
 from linked_cyp.linkage.report.quality import TABLE, first
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 
 REPORT = list(rules.KEY)
 RULES = [*rules.quality_rules(), rules.written_rule()]

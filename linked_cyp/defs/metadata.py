@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from linked_cyp.contracts import Column, Contract, OutputColumn, Table
-from linked_cyp.sql import quoted
+from linked_cyp.contracts.model import Column, Contract, OutputColumn, Table
+from linked_cyp.core.sql import quoted
 
 ROW_COLUMNS = (
     dg.TableColumn("delivery_id", "VARCHAR", "The delivery that this row came in."),

@@ -5,15 +5,16 @@ from typing import Any
 
 import dagster as dg
 
-from linked_cyp import provenance, reference
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
-from linked_cyp.errors import value_free
 from linked_cyp.expectations import Rule, run_rules
 from linked_cyp.expectations.rules import not_null, unique, zero_rows
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.pseudonymise import reference
+from linked_cyp.stores import provenance
+from linked_cyp.stores.door import Stores
 
 OWNER = metadata.owner("Research data")
 POSTCODE = ["reference", "postcode"]

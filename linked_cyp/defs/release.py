@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from linked_cyp.contracts import load_contracts
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import metadata
 from linked_cyp.defs.curated import models
 from linked_cyp.defs.deliveries import ERASURE
 from linked_cyp.defs.linkage_report import REPORT
-from linked_cyp.errors import value_free
-from linked_cyp.opt_outs import load_policy
+from linked_cyp.opt_outs.policy import load_policy
 from linked_cyp.release import Project, gate, load_project, publish
 from linked_cyp.release.project import projects
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 
 GATES = "gates__passed"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.core.settings import Settings
+from linked_cyp.stores.door import Stores
 
 
 @dg.definitions

@@ -22,10 +22,10 @@ import dagster as dg
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.utils import make_new_run_id
 
+from linked_cyp.core.settings import Settings
 from linked_cyp.defs import instance
 from linked_cyp.defs.feeds import delivery_tags
-from linked_cyp.landing import LandedDelivery
-from linked_cyp.settings import Settings
+from linked_cyp.ingest.landing import LandedDelivery
 
 # The code location by the name that workspace.yaml gives it.
 SERVED = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("linked_cyp"), "__repository__")
@@ -168,7 +168,11 @@ def _innermost(error: Any) -> str:
     """Dagster wraps what a step raised; the first cause is ours and is one line."""
     while error.cause is not None:
         error = error.cause
-    return error.message.strip().splitlines()[0].removeprefix("linked_cyp.errors.LinkedCypError: ")
+    return (
+        error.message.strip()
+        .splitlines()[0]
+        .removeprefix("linked_cyp.core.errors.LinkedCypError: ")
+    )
 
 
 def _failed_checks(result: dg.ExecuteInProcessResult) -> list[str]:

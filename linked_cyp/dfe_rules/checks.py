@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import duckdb
 
-from linked_cyp import ledger
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
+from linked_cyp.core.sql import literal, quoted
 from linked_cyp.dfe_rules.delivery import stored_counts
 from linked_cyp.dfe_rules.rules import Rule, definitions, feeds_with_rules, has_rules, load_rules
 from linked_cyp.expectations import CheckOutcome
-from linked_cyp.sql import literal, quoted
+from linked_cyp.ingest import ledger
+from linked_cyp.ingest.encoded import received
 
 NOT_RUN = "not run: needs another table, last year's return or facts that no return holds"
 NOT_CLEAR = "not checked: needs clear values"
@@ -136,8 +137,6 @@ def _last_year(
         "AND collection_year = ? AND status = 'accepted' ORDER BY period DESC LIMIT 1",
         [delivery_id.split(".")[0], contract.feed, year],
     ).fetchone()
-    from linked_cyp.encoded import received
-
     if found is None or received.is_held(con, found[0]):
         return {}
     return {name: _relation(contract, name, found[0]) for name in _rows(con, found[0])}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from linked_cyp.contracts import Contract, Table
+from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.sql import literal, quoted
 from linked_cyp.dfe_rules.engine import RESULT, run_rules, runnable_rules
 from linked_cyp.dfe_rules.rules import Rule, definitions, load_rules
-from linked_cyp.errors import value_free
-from linked_cyp.readers.staging import PROBLEMS, TEXT_PREFIX, Staged, StagedTable
-from linked_cyp.sql import literal, quoted
+from linked_cyp.ingest.readers.staging import PROBLEMS, TEXT_PREFIX, Staged, StagedTable
 
 # A row of a table is known by one number: its file's, then its own within the file.
 _ROWS_IN_A_FILE = 10**10

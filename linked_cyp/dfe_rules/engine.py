@@ -8,6 +8,8 @@ from typing import Any
 
 import duckdb
 
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.sql import literal, quoted
 from linked_cyp.dfe_rules.rules import (
     Definitions,
     Layout,
@@ -16,8 +18,6 @@ from linked_cyp.dfe_rules.rules import (
     load_rules,
     tables_read,
 )
-from linked_cyp.errors import value_free
-from linked_cyp.sql import literal, quoted
 
 RESULT = "dfe_failures"
 _SOURCE = "dfe_source"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.sql import literal
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.sql import literal
 
 Codes = Callable[[str], Sequence[str]]
 """The values of a named code set that are in force in the collection year."""

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import yaml
 
-from linked_cyp.contracts import load_codesets
+from linked_cyp.contracts.model import load_codesets
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.dfe_rules.mechanisms import MECHANISMS, Flags, condition
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.settings import PROJECT_ROOT
 
 RULES = PROJECT_ROOT / "data_contracts" / "rules"
 _KNOWN = {

@@ -4,12 +4,7 @@
 Expectations itself is imported when the first check runs, because that takes seconds.
 """
 
-from linked_cyp.expectations.rules import (
-    Rule,
-    contract_rules,
-    ledger_rules,
-    pseudonymised_rules,
-)
+from linked_cyp.expectations.rules import Rule, contract_rules, ledger_rules, pseudonymised_rules
 from linked_cyp.expectations.suite import CheckOutcome, run_rules
 
 __all__ = [

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
-from linked_cyp.contracts import Column, Table, in_force
-from linked_cyp.sql import literal, quoted
+from linked_cyp.contracts.model import Column, Table, in_force
+from linked_cyp.core.sql import literal, quoted
 
 Severity = Literal["error", "warn"]
 KINDS = (

@@ -11,11 +11,11 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import literal, quoted
 from linked_cyp.expectations.dialect import engine_over, quote_relation
-from linked_cyp.expectations.macros import create_macros
 from linked_cyp.expectations.rules import Rule, Severity
-from linked_cyp.sql import literal, quoted
+from linked_cyp.identity.macros import create_macros
 
 # The only keys that leave a result, and only when they hold numbers.
 SAFE_METRICS = (

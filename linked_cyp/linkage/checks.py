@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from linked_cyp.expectations.rules import Rule, between, in_set, not_null, unique, zero_rows
-from linked_cyp.linkage.bridge import TIERS
-from linked_cyp.linkage.edges import twin_sql
-from linked_cyp.linkage.model import CHEAP_ONLY
-from linked_cyp.linkage.parameters import parameters
-from linked_cyp.linkage.person_records import TOKENS
-from linked_cyp.linkage.registry import EVENTS
-from linked_cyp.linkage.resolution import REASONS
+from linked_cyp.identity.person_records import TOKENS
+from linked_cyp.linkage.model.parameters import parameters
+from linked_cyp.linkage.model.settings import CHEAP_ONLY
+from linked_cyp.linkage.pairs.edges import twin_sql
+from linked_cyp.linkage.persons.bridge import TIERS
+from linked_cyp.linkage.persons.registry import EVENTS
+from linked_cyp.linkage.persons.resolution import REASONS
 from linked_cyp.linkage.review.decisions import newest_sql
 
 

@@ -20,12 +20,13 @@ from typing import Any
 
 import polars as pl
 
-from linked_cyp import identifiers
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.identifiers import IDENTIFIERS, Rule
-from linked_cyp.linkage.identities import BATCH, Role
-from linked_cyp.linkage.identities import ROLES as CONTRACT_ROLES
-from linked_cyp.linkage.person_records import ALTERNATIVES, IDENTITY_SCHEMA, OPTIONAL, per_distinct
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.identity import identifiers
+from linked_cyp.identity.identifiers import IDENTIFIERS, Rule
+from linked_cyp.identity.person_records import ALTERNATIVES, IDENTITY_SCHEMA, OPTIONAL, per_distinct
+from linked_cyp.identity.roles import ROLES as CONTRACT_ROLES
+from linked_cyp.identity.roles import Role
+from linked_cyp.linkage.records.identities import BATCH
 
 # Roles that no contract has, because there the feeds' own history gives them.
 ROLES = {

@@ -12,18 +12,18 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.keys import Keys
-from linked_cyp.linkage.edges import LOCAL, prior_weight
-from linked_cyp.linkage.encodings import Encoder
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.identity.comparisons import level_number
+from linked_cyp.identity.encodings import Encoder
+from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage.frames import aliases, as_frame, batches, identities, role_columns
-from linked_cyp.linkage.model import level_number
-from linked_cyp.linkage.parameters import Parameters, parameters
-from linked_cyp.linkage.prediction import predict
-from linked_cyp.linkage.records import write_person_records
-from linked_cyp.linkage.resolution import resolve
-from linked_cyp.linkage.training import train
-from linked_cyp.stores import open_engine
+from linked_cyp.linkage.model.parameters import Parameters, parameters
+from linked_cyp.linkage.model.training import train
+from linked_cyp.linkage.pairs.edges import LOCAL, prior_weight
+from linked_cyp.linkage.pairs.prediction import predict
+from linked_cyp.linkage.persons.resolution import resolve
+from linked_cyp.linkage.records.writing import write_person_records
+from linked_cyp.stores.door import open_engine
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def link(
             British, they are taken to be codes of another kind and compared as they are.
         key: key of the encodings, at least 32 random bytes; only records encoded under one key can
             be compared.
-        hardened: encodings salted by date of birth (see :mod:`linked_cyp.linkage.encodings`).
+        hardened: encodings salted by date of birth (see :mod:`linked_cyp.identity.encodings`).
         with_pairs: return the scored pairs as well.
         threshold: match weight (log2 odds) from which pairs join, in place of those of
             ``parameters.toml``, which differ by what a pair stands on.

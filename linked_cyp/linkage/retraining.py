@@ -16,15 +16,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.linkage.edges import classed_pairs_sql, prior_weight
-from linked_cyp.linkage.parameters import Parameters, parameters
-from linked_cyp.linkage.prediction import has_present_comparisons, predict
-from linked_cyp.linkage.registry import assign_ids, find_events
-from linked_cyp.linkage.resolution import resolve
-from linked_cyp.linkage.review.tables import is_stored
-from linked_cyp.linkage.review.thresholds import thresholds_in_force
-from linked_cyp.linkage.training import (
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import transaction
+from linked_cyp.linkage.model.parameters import Parameters, parameters
+from linked_cyp.linkage.model.training import (
     CANDIDATES,
     IN_FORCE,
     MODEL_DDL,
@@ -33,8 +28,13 @@ from linked_cyp.linkage.training import (
     newest_model,
     train,
 )
-from linked_cyp.sql import transaction
-from linked_cyp.stores import open_engine
+from linked_cyp.linkage.pairs.edges import classed_pairs_sql, prior_weight
+from linked_cyp.linkage.pairs.prediction import has_present_comparisons, predict
+from linked_cyp.linkage.persons.registry import assign_ids, find_events
+from linked_cyp.linkage.persons.resolution import resolve
+from linked_cyp.linkage.review.tables import is_stored
+from linked_cyp.linkage.review.thresholds import thresholds_in_force
+from linked_cyp.stores.door import open_engine
 
 RETRAINING_DDL = """
     compared TIMESTAMP, model_before BIGINT, model_after BIGINT, measure VARCHAR,

@@ -14,8 +14,8 @@ from typing import Any
 
 import jinja2
 
-from linked_cyp.errors import value_free
-from linked_cyp.stores import fsync
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.files import fsync
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from linked_cyp.errors import value_free
+from linked_cyp.core.errors import value_free
 
 _numbers = count(1)
 

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import duckdb
 import polars as pl
 
-from linked_cyp.dictionary import Entry
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.lineage import ColumnRef
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import literal, quoted, transaction
+from linked_cyp.metadata.dictionary import Entry
+from linked_cyp.metadata.lineage import ColumnRef
 from linked_cyp.release.project import Project
 from linked_cyp.release.selection import PERSON, conditions, when
-from linked_cyp.sql import literal, quoted, transaction
 
 WAREHOUSE = "warehouse"
 FRESH = "fresh"
@@ -39,7 +39,7 @@ _TYPES = re.compile(
 
 
 class Tokeniser(Protocol):
-    """What a release needs of the keys (see :class:`linked_cyp.keys.Keys`)."""
+    """What a release needs of the keys (see :class:`linked_cyp.identity.keys.Keys`)."""
 
     def tokens(self, purpose: str, values: pl.Series) -> pl.Series: ...
 

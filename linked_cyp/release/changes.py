@@ -13,11 +13,11 @@ from pathlib import Path
 
 import duckdb
 
+from linked_cyp.core.disclosure import SMALLEST, rounded
+from linked_cyp.core.sql import literal, quoted
 from linked_cyp.release.build import FRESH, ReleaseTable
-from linked_cyp.release.disclosure import SMALLEST, rounded
 from linked_cyp.release.record import RecordTable
 from linked_cyp.release.selection import PERSON
-from linked_cyp.sql import literal, quoted
 
 BEFORE = "before"
 COLUMNS = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import quoted
 from linked_cyp.release.build import ID_PATTERN, OPERATIONAL, ReleaseColumn, ReleaseTable
-from linked_cyp.sql import quoted
 
 # Shapes that only an identifier has; codes in use (LSOA, URN, ICD-10, SNOMED) have others.
 SHAPES: Mapping[str, str] = {

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 
-from linked_cyp.contracts import Codeset, Contract
-from linked_cyp.lineage import SUPPLIER, ColumnRef, Edge, by_downstream, origins
+from linked_cyp.contracts.model import Codeset, Contract
+from linked_cyp.core.sql import quoted
+from linked_cyp.metadata.lineage import SUPPLIER, ColumnRef, Edge, by_downstream, origins
 from linked_cyp.release.build import FRESH, ReleaseTable
 from linked_cyp.release.record import RecordTable
-from linked_cyp.sql import quoted
 
 # Most that a coded column holds; a column with more is not looked through.
 MOST = 2_000

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import duckdb
 
-from linked_cyp.sql import quoted
+from linked_cyp.core.sql import quoted
 
 BATCH = 50_000
 # Sums of fractions depend on the order of adding in their last digits, so those are left out.

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.settings import Settings
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.settings import Settings
 
 POINTER = "current.duckdb"
 PAGES = "current"

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 
 import duckdb
 
-from linked_cyp.contracts import OPT_OUTS as KNOWN_OPT_OUTS
-from linked_cyp.contracts import Contract
-from linked_cyp.errors import value_free
-from linked_cyp.opt_outs import Policy, too_old
+from linked_cyp.contracts.model import OPT_OUTS as KNOWN_OPT_OUTS
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.sql import exists
+from linked_cyp.opt_outs.policy import Policy, too_old
 
 CHECKS = "warehouse.provenance.check_result"
-DELIVERIES = "warehouse.pseudonymised.delivery"
 BRIDGE = "warehouse.linkage.bridge"
 LINKED = "warehouse.linkage.delivery"
 OPT_OUTS = "warehouse.linkage.opt_out"
@@ -51,17 +52,6 @@ def gate(
             *_opt_outs(con, policy, today, contracts),
             *_checks(con),
         ]
-
-
-def exists(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
-    """Whether ``catalog.schema.table`` exists, as a table or a view."""
-    catalog, schema, table = relation.split(".")
-    found = con.execute(
-        "SELECT count(*) FROM information_schema.tables"
-        " WHERE table_catalog = ? AND table_schema = ? AND table_name = ?",
-        [catalog, schema, table],
-    ).fetchone()
-    return bool(found and found[0])
 
 
 def _deliveries(con: duckdb.DuckDBPyConnection) -> list[str]:

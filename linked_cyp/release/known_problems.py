@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 
-from linked_cyp.contracts import Contract
-from linked_cyp.lineage import SUPPLIER, ColumnRef, Edge, upstream_of
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.core.disclosure import shown
+from linked_cyp.core.sql import exists, quoted
+from linked_cyp.metadata.lineage import SUPPLIER, ColumnRef, Edge, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable
-from linked_cyp.release.disclosure import shown
-from linked_cyp.release.gate import CHECKS, DELIVERIES, OPT_OUTS, exists
+from linked_cyp.release.gate import CHECKS, OPT_OUTS
 from linked_cyp.release.project import Project
 from linked_cyp.release.record import RecordTable
-from linked_cyp.sql import quoted
 
 DECLARED, FOUND = "declared", "found"
 # What is compared with the run before is no property of the data.

@@ -6,7 +6,7 @@ authority. Groups come from what the source itself says of a child, never from a
 linked to: that would describe the linked children only. A share is not the recall of the linkage,
 as a child may truly be in no other source.
 
-Counts and shares are suppressed and rounded (:mod:`linked_cyp.release.disclosure`): what is under
+Counts and shares are suppressed and rounded (:mod:`linked_cyp.core.disclosure`): what is under
 10 cannot be had from the rest either, be it a group, its found children or those not found.
 """
 
@@ -18,20 +18,13 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts import Contract
-from linked_cyp.release.disclosure import SMALLEST, hidden, rounded, share
-from linked_cyp.release.gate import DELIVERIES, exists
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.core.disclosure import SMALLEST, hidden, rounded, share
+from linked_cyp.core.sql import exists, literal
+from linked_cyp.linkage.report.bands import AGES, QUINTILES
 from linked_cyp.release.record import BRIDGE, RecordTable
-from linked_cyp.sql import literal
 
-AGES = (("0 to 4", 5), ("5 to 9", 10), ("10 to 14", 15), ("15 to 17", 18), ("18 and over", 200))
-QUINTILES = {
-    1: "1 (most deprived fifth)",
-    2: "2",
-    3: "3",
-    4: "4",
-    5: "5 (least deprived fifth)",
-}
 UNKNOWN = "not known"
 BREAKDOWNS = ("all", "tier", "age", "sex", "ethnicity", "deprivation", "local authority")
 _COLUMNS = (

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.release.selection import Cohort, Period, condition_problem
 
 ALL = "all"

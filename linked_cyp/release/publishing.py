@@ -11,11 +11,13 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.dictionary import Entry, contract_entries, entries_by_ref, model_entries
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.lineage import ColumnRef, Edge, lineage, load_manifest
-from linked_cyp.opt_outs import load_policy
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.settings import Settings
+from linked_cyp.core.sql import transaction
+from linked_cyp.metadata.dictionary import Entry, contract_entries, entries_by_ref, model_entries
+from linked_cyp.metadata.lineage import ColumnRef, Edge, lineage, load_manifest
+from linked_cyp.opt_outs.policy import load_policy
 from linked_cyp.release import build, files, record
 from linked_cyp.release.changes import change_table, small_beside, small_differences
 from linked_cyp.release.check import check_release
@@ -28,9 +30,7 @@ from linked_cyp.release.gate import gate
 from linked_cyp.release.known_problems import known_problem_table
 from linked_cyp.release.link_quality import link_quality_table
 from linked_cyp.release.project import Project, load_project
-from linked_cyp.settings import Settings
-from linked_cyp.sql import transaction
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 
 # What makes two releases the same; when, why it was run again and by whom do not.
 _IDENTITY = ("content_hash", "declaration_hash", "code_version", "model_fingerprint")

@@ -16,13 +16,14 @@ import duckdb
 import polars as pl
 
 import linked_cyp
-from linked_cyp.contracts import Contract
-from linked_cyp.dictionary import Entry, cited, lineage_text
-from linked_cyp.lineage import ColumnRef, Edge, by_downstream, edge_rows, upstream_of
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.core.disclosure import rounded
+from linked_cyp.core.sql import exists, quoted
+from linked_cyp.metadata.dictionary import Entry, cited, lineage_text
+from linked_cyp.metadata.lineage import ColumnRef, Edge, by_downstream, edge_rows, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
-from linked_cyp.release.disclosure import rounded
-from linked_cyp.release.gate import CHECKS, DELIVERIES, OPT_OUTS, exists
-from linked_cyp.sql import quoted
+from linked_cyp.release.gate import CHECKS, OPT_OUTS
 
 BRIDGE = "warehouse.linkage.bridge"
 MODEL = "warehouse.linkage.model"

@@ -20,7 +20,7 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from linked_cyp.sql import literal, quoted
+from linked_cyp.core.sql import literal, quoted
 
 PERSON = "person_id"
 # Years are named by the year they end in; the month they begin in.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.research.names import unknown
 
 
@@ -21,7 +21,7 @@ def rounded_counts(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     Raises:
         LinkedCypError: there is no such column, or it holds no counts.
     """
-    from linked_cyp.release.disclosure import rounded  # what makes releases opens them by this door
+    from linked_cyp.core.disclosure import rounded
 
     for column in columns:
         if column not in frame.columns:

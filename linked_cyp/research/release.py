@@ -15,11 +15,11 @@ import duckdb
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.sql import quoted
 from linked_cyp.research.names import near, unknown
 from linked_cyp.research.session import locked_session, only_asks
 from linked_cyp.research.variable import Variable
-from linked_cyp.sql import quoted
 
 RESEARCH = "table_schema IN ('curated', 'cohort')"
 CODES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 
 # What a query may be. The file is read-only, so CREATE and DROP reach temporary tables alone.
 # The settings below deny the rest too; DuckDB 1.5 denies some of it by ending the process.

@@ -15,13 +15,7 @@ import polars as pl
 
 from linked_cyp.synthetic.households import FOREVER
 from linked_cyp.synthetic.mental_health import drawn_referrals, in_the_area, period
-from linked_cyp.synthetic.parameters import (
-    birthday,
-    gamma_days,
-    pick,
-    pick_by,
-    pick_index,
-)
+from linked_cyp.synthetic.parameters import birthday, gamma_days, pick, pick_by, pick_index
 from linked_cyp.synthetic.submissions import chosen, coded, patients
 from linked_cyp.synthetic.world import World
 

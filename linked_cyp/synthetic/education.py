@@ -11,12 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linked_cyp.synthetic.parameters import (
-    Parameters,
-    Streams,
-    academic_year,
-    first_september,
-)
+from linked_cyp.synthetic.parameters import Parameters, Streams, academic_year, first_september
 from linked_cyp.synthetic.places import Places
 from linked_cyp.synthetic.population import Population
 from linked_cyp.synthetic.pupils import draw_pupils

@@ -14,13 +14,7 @@ import polars as pl
 
 from linked_cyp.synthetic.care import Care
 from linked_cyp.synthetic.need import Need
-from linked_cyp.synthetic.parameters import (
-    Parameters,
-    Streams,
-    pick,
-    pick_index,
-    text,
-)
+from linked_cyp.synthetic.parameters import Parameters, Streams, pick, pick_index, text
 from linked_cyp.synthetic.places import Places
 from linked_cyp.synthetic.population import Population
 from linked_cyp.synthetic.risk import Kind, children_at_risk

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 
 UPN_LETTERS = np.array(list("ABCDEFGHJKLMNPQRTUVWXYZ"))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.synthetic.parameters import Parameters, Streams
 
 INWARD_LETTERS = np.array(list("ABDEFGHJLNPQRSTUWXYZ"))

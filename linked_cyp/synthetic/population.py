@@ -21,13 +21,7 @@ from linked_cyp.synthetic.households import (
 )
 from linked_cyp.synthetic.names import draw_forenames, draw_middle_names, draw_surnames, variants
 from linked_cyp.synthetic.numbers import nhs_numbers
-from linked_cyp.synthetic.parameters import (
-    Parameters,
-    Streams,
-    as_days,
-    pick_index,
-    text,
-)
+from linked_cyp.synthetic.parameters import Parameters, Streams, as_days, pick_index, text
 from linked_cyp.synthetic.places import Places
 
 

@@ -6,13 +6,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.synthetic.numbers import temporary_upns, ulns, upns
-from linked_cyp.synthetic.parameters import (
-    Streams,
-    academic_year,
-    pick,
-    pick_by,
-    text,
-)
+from linked_cyp.synthetic.parameters import Streams, academic_year, pick, pick_by, text
 from linked_cyp.synthetic.places import Places
 from linked_cyp.synthetic.population import Population
 

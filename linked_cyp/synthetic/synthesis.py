@@ -12,8 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.synthetic.parameters import Streams, load_parameters
 from linked_cyp.synthetic.places import reference_establishments, reference_postcodes
 from linked_cyp.synthetic.truth import write_truth

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.core.settings import PROJECT_ROOT
 
 CONFORMANCE = PROJECT_ROOT.parent / "shared" / "conformance"
 RETURNS = ("ssda903", "cin_census")

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from linked_cyp.contracts import Codeset, Column, Contract, Table, load_codesets, load_contracts
+from linked_cyp.contracts.model import (
+    Codeset,
+    Column,
+    Contract,
+    Table,
+    load_codesets,
+    load_contracts,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data_contracts"

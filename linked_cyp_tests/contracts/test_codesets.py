@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from linked_cyp.contracts import in_force
+from linked_cyp.contracts.model import in_force
 from linked_cyp_tests.contracts.common import FOLDER, codesets, contracts, every_column
 
 YEARS = range(2010, 2032)

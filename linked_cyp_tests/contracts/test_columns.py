@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from linked_cyp.contracts import Column
+from linked_cyp.contracts.model import Column
 from linked_cyp_tests.contracts.common import contracts, every_column, every_table, place
 
 # What names a person, a home or a professional, wherever and however it is written.

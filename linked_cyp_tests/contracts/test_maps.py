@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from linked_cyp.contracts import Column, Table
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.contracts.model import Column, Table
+from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp_tests.contracts.common import contracts
 
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 from lxml import etree
 
-from linked_cyp.contracts import Contract, Table
-from linked_cyp.readers.conform import date_formats, literal, typed
+from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.ingest.readers.conform import date_formats, literal, typed
 from linked_cyp_tests.contracts.common import contracts, sample
 
 XSD = "{http://www.w3.org/2001/XMLSchema}"

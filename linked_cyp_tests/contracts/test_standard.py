@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 import yaml
 
-from linked_cyp.contracts import load_codesets, load_contract
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.readers import READERS
+from linked_cyp.contracts.model import load_codesets, load_contract
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.ingest.readers import READERS
 from linked_cyp_tests.contracts.common import FEEDS, FOLDER, contracts
 
 # Pupils without a UPN are known by school, names and birth date, any of which may be missing.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp_tests.contracts.common import FEEDS, contracts
 
 

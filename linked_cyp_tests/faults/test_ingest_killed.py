@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from linked_cyp.deliveries import ingest, ledger_rows
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.keys import create_master_key
-from linked_cyp.settings import PROJECT_ROOT, Settings
-from linked_cyp.stores import Stores
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.identity.keys import create_master_key
+from linked_cyp.ingest.deliveries import ingest, ledger_rows
+from linked_cyp.stores.door import Stores
 from linked_cyp_tests.deliveries_support import VISIT, contract, delivery, land, rows, take
 
 FEED = contract(VISIT)
@@ -25,8 +25,8 @@ SCRIPT = """
 import os, signal, sys
 import duckdb
 from pathlib import Path
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
+from linked_cyp.core.settings import Settings
+from linked_cyp.stores.door import Stores
 from linked_cyp_tests.deliveries_support import VISIT, contract, take
 
 class Killed:

@@ -20,7 +20,7 @@ PUBLISH_AND_STOP = """
 import sys, time
 from pathlib import Path
 import linked_cyp.release.{module} as module
-from linked_cyp.keys import Keys
+from linked_cyp.identity.keys import Keys
 from linked_cyp.release import publish
 from linked_cyp_tests.small_warehouse import settings_of
 

@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp_tests.once import once
 from linked_cyp_tests.pipeline import episode_world
 from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build

@@ -97,7 +97,7 @@ def _homes(world: World) -> None:
 
 
 def school_rows() -> list[dict[str, object]]:
-    """What ``linked_cyp.reference`` found out about the schools of the deliveries."""
+    """What ``linked_cyp.pseudonymise.reference`` found out about the schools of the deliveries."""
     of_acton = {"feed": "school_census", "supplier": "acton"}
     return [
         {

@@ -16,9 +16,9 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts import Contract
-from linked_cyp.dbt_manifest import dbt_environment, dbt_program
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.contracts.model import Contract
+from linked_cyp.core.settings import PROJECT_ROOT
+from linked_cyp.curated.manifest import dbt_environment, dbt_program
 from linked_cyp_tests.support import empty_warehouse, insert_rows
 
 DBT = PROJECT_ROOT / "dbt_project"

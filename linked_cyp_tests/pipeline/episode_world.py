@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp_tests.pipeline.curated_world import World, day
 
 AUTHORITY = "camden"

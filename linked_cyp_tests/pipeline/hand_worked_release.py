@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from linked_cyp.contracts import Contract
-from linked_cyp.keys import Keys, create_master_key
-from linked_cyp.linkage.opt_outs import OPT_OUT_DDL
-from linked_cyp.opt_outs import MAX_AGE_DAYS
+from linked_cyp.contracts.model import Contract
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.identity.keys import Keys, create_master_key
+from linked_cyp.linkage.records.opt_outs import OPT_OUT_DDL
+from linked_cyp.opt_outs.policy import MAX_AGE_DAYS
 from linked_cyp.release import publish
-from linked_cyp.settings import PROJECT_ROOT, Settings
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 from linked_cyp_tests.support import insert_rows
 
 RELEASED = dt.datetime(2026, 1, 2)

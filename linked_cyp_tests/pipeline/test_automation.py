@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from linked_cyp.core.settings import Settings
 from linked_cyp.definitions import defs
 from linked_cyp.defs.automation import SETTLED_SECONDS
 from linked_cyp.defs.linkage_attack import ATTACK
-from linked_cyp.settings import Settings
 from linked_cyp_tests.privacy.planted import PERIODS
 
 SPINE = ("moorvale", "pds_demographics", PERIODS["snapshot"])

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import typer
 
-from linked_cyp import cli
-from linked_cyp.keys import create_master_key
-from linked_cyp.settings import Settings
+from linked_cyp.cli import app as cli
+from linked_cyp.core.settings import Settings
+from linked_cyp.identity.keys import create_master_key
 
 GOOD = "CHILD,SEX,DOB,ETHNIC,UPN\nPLT000001,1,13/01/2011,WBRI,A801999600001\n"
 SECRETS = ("PLT000002", "Quillfeathr", "13/13/2011")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from linked_cyp import cohort_pages, research
-from linked_cyp.cohort_pages import CHILDREN, CohortPage
-from linked_cyp.errors import LinkedCypError
+from linked_cyp import research
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.research import cohort_pages
+from linked_cyp.research.cohort_pages import CHILDREN, CohortPage
 from linked_cyp_tests.pipeline.curated_world import Ask
 
 PAGES = cohort_pages.pages()

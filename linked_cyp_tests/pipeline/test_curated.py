@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from linked_cyp import dbt_sources
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
+from linked_cyp.curated import sources as dbt_sources
 from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, day
 
 
@@ -399,7 +399,7 @@ def test_a_feed_that_never_delivered_gives_empty_tables(
 
 
 def test_sources_are_what_the_contracts_say(contracts: dict[str, Contract]) -> None:
-    assert not dbt_sources.drifted(contracts, DBT), "run python -m linked_cyp.dbt_sources"
+    assert not dbt_sources.drifted(contracts, DBT), "run python -m linked_cyp.curated.sources"
 
 
 def test_drift_is_noticed(contracts: dict[str, Contract], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
 from linked_cyp_tests import definitions
 from linked_cyp_tests.pipeline.worlds import hand_worked
 

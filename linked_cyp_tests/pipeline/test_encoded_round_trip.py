@@ -11,13 +11,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from linked_cyp import landing
-from linked_cyp.encoded import received
-from linked_cyp.encoded.produce import encode
-from linked_cyp.encoded.supplier_keys import supplier_keys
+from linked_cyp.ingest import landing
+from linked_cyp.ingest.encoded import received
+from linked_cyp.ingest.encoded.supplier_keys import supplier_keys
 from linked_cyp.linkage import build_person_records, predict, resolve, train
-from linked_cyp.opt_outs import OBJECTION, Policy, Rule, not_applied
-from linked_cyp.reference import load_postcodes
+from linked_cyp.opt_outs.policy import OBJECTION, Policy, Rule, not_applied
+from linked_cyp.pseudonymise.reference import load_postcodes
+from linked_cyp.supplier.encode import encode
 from linked_cyp.synthetic import synthesise
 from linked_cyp_tests.deliveries_support import land
 from linked_cyp_tests.encoded_support import CONTRACTS, Centre, centre

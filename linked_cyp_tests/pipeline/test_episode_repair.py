@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from linked_cyp.release.disclosure import rounded
+from linked_cyp.core.disclosure import rounded
 from linked_cyp_tests.pipeline.curated_world import Ask, day
 from linked_cyp_tests.pipeline.episode_world import CASES, SAMPLE, Case, fields, optional_day
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.core.settings import PROJECT_ROOT
 
 FILE = Path(__file__).with_name("snapshots") / "asset_graph.txt"
 RENEW = "python -m linked_cyp_tests.pipeline.test_graph_snapshot"

@@ -17,8 +17,8 @@ import duckdb
 import pytest
 
 from linked_cyp import research
-from linked_cyp.release.disclosure import rounded
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.core.disclosure import rounded
+from linked_cyp.core.settings import PROJECT_ROOT
 
 GUIDE = PROJECT_ROOT / "docs" / "research.md"
 NOTEBOOK = PROJECT_ROOT / "examples" / "first_look.py"

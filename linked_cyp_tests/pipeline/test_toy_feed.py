@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.core.settings import PROJECT_ROOT
 
 TOY = Path(__file__).with_name("toy")
 COPIED = ("linked_cyp", "data_contracts", "dbt_project")
@@ -33,12 +33,14 @@ POSTCODES = "pcds,lsoa11,lsoa21,oslaua\nAB1 2CD,E01000001,E01000001,E06000001\n"
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from linked_cyp import dbt_sources, dictionary, landing
-from linked_cyp.contracts import load_contracts
-from linked_cyp.keys import create_master_key
-from linked_cyp.settings import Settings
-from linked_cyp.stores import Stores
-from linked_cyp.validation_report import validate_path
+from linked_cyp.curated import sources as dbt_sources
+from linked_cyp.ingest import landing
+from linked_cyp.metadata import dictionary
+from linked_cyp.contracts.model import load_contracts
+from linked_cyp.identity.keys import create_master_key
+from linked_cyp.core.settings import Settings
+from linked_cyp.stores.door import Stores
+from linked_cyp.supplier.validation import validate_path
 
 settings = Settings.from_environment()
 contracts = load_contracts(settings.contracts)

@@ -17,8 +17,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from linked_cyp.contracts import Contract, load_contracts
-from linked_cyp.linkage import evaluate
+from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.linkage.report import evaluate
 from linked_cyp.release import content_hash_of
 from linked_cyp_tests.privacy.decode import scan_catalog
 from linked_cyp_tests.whole_graph import LEAVER, PROJECT, Story

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from linked_cyp.contracts import Column, Contract, Table
+from linked_cyp.contracts.model import Column, Contract, Table
 
 CHILDREN = 12
 SUPPLIER = "plantshire"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.release import publish
 from linked_cyp_tests.privacy.decode import scan, scan_catalog
 from linked_cyp_tests.small_warehouse import change, make_warehouse

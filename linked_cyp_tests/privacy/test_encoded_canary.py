@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from linked_cyp.encoded import produce
-from linked_cyp.settings import PROJECT_ROOT
+from linked_cyp.core.settings import PROJECT_ROOT
+from linked_cyp.supplier import encode as produce
 from linked_cyp_tests.encoded_support import encoded, planted
 from linked_cyp_tests.privacy.decode import scan
 from linked_cyp_tests.privacy.planted import CHILDREN, Planted
@@ -21,8 +21,8 @@ from linked_cyp_tests.privacy.planted import CHILDREN, Planted
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from linked_cyp import readers
-from linked_cyp.encoded import produce
+from linked_cyp.ingest import readers
+from linked_cyp.supplier import encode as produce
 from linked_cyp_tests.encoded_support import encoded
 
 produce._MEMORY = Path(sys.argv[3])

@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.keys import create_master_key
-from linked_cyp.settings import Settings
-from linked_cyp.stores import ENCRYPTED, Stores
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.settings import Settings
+from linked_cyp.identity.keys import create_master_key
+from linked_cyp.stores.door import ENCRYPTED, Stores
 from linked_cyp_tests.privacy.decode import scan
 from linked_cyp_tests.small_warehouse import settings_of
 

@@ -14,12 +14,13 @@ import polars as pl
 import pytest
 
 from benchmarks.linkage_population import population
-from linked_cyp.keys import Keys
-from linked_cyp.linkage import predict, resolve, spark_job, train
-from linked_cyp.linkage.encodings import Encoder
-from linked_cyp.linkage.records import write_person_records
-from linked_cyp.linkage.spark import Spark
-from linked_cyp.stores import open_engine
+from linked_cyp.identity.encodings import Encoder
+from linked_cyp.identity.keys import Keys
+from linked_cyp.linkage import predict, resolve, train
+from linked_cyp.linkage.pairs import spark_job
+from linked_cyp.linkage.pairs.spark import Spark
+from linked_cyp.linkage.records.writing import write_person_records
+from linked_cyp.stores.door import open_engine
 
 RECORDS = 20_000
 SPARK_PYTHON = os.environ.get("LINKED_CYP_SPARK_PYTHON")

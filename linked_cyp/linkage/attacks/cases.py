@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.keys import Keys
-from linked_cyp.linkage.encodings import Encoder
-from linked_cyp.linkage.person_records import IDENTITY_SCHEMA, TOKENS, encode, expand, per_distinct
-from linked_cyp.names import compact_name
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.identity.encodings import Encoder
+from linked_cyp.identity.keys import Keys
+from linked_cyp.identity.names import compact_name
+from linked_cyp.identity.person_records import IDENTITY_SCHEMA, TOKENS, encode, expand, per_distinct
 
 FIELDS = ("forename", "surname")
 PLAIN = ("plain", "stored_plain")
@@ -48,7 +48,7 @@ def named(identities: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
     """Identities with both names, as :class:`Case` has its people.
 
     Args:
-        identities: standardised, as :func:`linked_cyp.linkage.person_records.encode` takes them.
+        identities: standardised, as :func:`linked_cyp.identity.person_records.encode` takes them.
         persons: record_key, child and, where known, household.
     """
     compact = [per_distinct(identities[field], compact_name).alias(field) for field in FIELDS]

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from linked_cyp.keys import Keys
-from linked_cyp.linkage.encodings import BITS, HASHES, Encoder, bigrams
+from linked_cyp.identity.encodings import BITS, HASHES, Encoder, bigrams
+from linked_cyp.identity.keys import Keys
 
 TEMPERATURES = (4, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1)  # guesses are held less and less loosely
 MOST_NODES = 1000  # learnt from; all are decoded

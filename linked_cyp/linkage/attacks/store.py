@@ -14,13 +14,13 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from linked_cyp.contracts import Contract
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.keys import Keys
+from linked_cyp.contracts.model import Contract
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import exists
+from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage.attacks.suite import run_attacks
-from linked_cyp.linkage.identities import read_identities
-from linked_cyp.release.gate import exists
-from linked_cyp.stores import Stores
+from linked_cyp.linkage.records.identities import read_identities
+from linked_cyp.stores.door import Stores
 
 TABLE = "linkage.main.attack"
 CHILDREN = 4_000  # some two minutes on two cores

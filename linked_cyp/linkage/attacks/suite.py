@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from linked_cyp.errors import value_free
-from linked_cyp.keys import Keys
+from linked_cyp.core.errors import value_free
+from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage.attacks import patterns, tokens
 from linked_cyp.linkage.attacks.cases import (
     FIELDS,

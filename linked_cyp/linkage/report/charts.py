@@ -12,8 +12,8 @@ import duckdb
 import polars as pl
 from markupsafe import Markup
 
-from linked_cyp.linkage.splink_session import linker
-from linked_cyp.linkage.training import current_model
+from linked_cyp.linkage.model.splink_session import linker
+from linked_cyp.linkage.model.training import current_model
 from linked_cyp.pages import charts
 from linked_cyp.pages.figures import INK, LOW, PADDING, SOFT, WIDTH
 

@@ -14,9 +14,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from linked_cyp.core.sql import exists, literal
 from linked_cyp.linkage.report.quality import counted, measures, shown_count
-from linked_cyp.release.gate import exists
-from linked_cyp.sql import literal
 
 WEIGHT_BAND = 2  # bits
 SELF_BAND = 5  # bits

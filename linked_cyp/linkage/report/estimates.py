@@ -13,9 +13,9 @@ import math
 import duckdb
 import polars as pl
 
-from linked_cyp.linkage.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
-from linked_cyp.linkage.intervals import Z
-from linked_cyp.linkage.joining import REASONS
+from linked_cyp.core.intervals import Z
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
+from linked_cyp.linkage.persons.joining import REASONS
 from linked_cyp.linkage.report.quality import measures
 from linked_cyp.linkage.review.sampling import BAND
 from linked_cyp.linkage.review.standing import labelled_pairs
@@ -33,7 +33,8 @@ def strata(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     and the decisions on what is still linked would all say the same.
 
     Returns:
-        ``kind`` (of :data:`~linked_cyp.linkage.edges.EDGE_CLASSES`), ``band`` (its lowest weight),
+        ``kind`` (of :data:`~linked_cyp.linkage.pairs.edges.EDGE_CLASSES`), ``band`` (its lowest
+        weight),
         ``state`` (linked, conflict: refused because two numbers or ids differ, refused: for another
         reason, apart: any other pair in two persons), ``n``, ``expected`` (sum of posteriors),
         ``decided`` (clerical decisions), ``share`` (of pairs they found the same) and ``size`` (how

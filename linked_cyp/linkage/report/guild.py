@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import duckdb
 
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.core.sql import exists
 from linked_cyp.linkage.report.quality import shown_count
-from linked_cyp.release.gate import DELIVERIES, exists
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,13 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts import Contract
-from linked_cyp.linkage.edges import EDGE_CLASSES
-from linked_cyp.linkage.parameters import parameters
+from linked_cyp.contracts.model import Contract
+from linked_cyp.linkage.model.parameters import parameters
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
 from linked_cyp.linkage.report import charts, counts, groups, guild, tables
 from linked_cyp.linkage.report.drift import LARGE_SHIFT
 from linked_cyp.linkage.report.estimates import FEWEST_DECISIONS
-from linked_cyp.linkage.report.quality import (
-    first,
-    pick,
-    shown_count,
-    suppressed,
-)
+from linked_cyp.linkage.report.quality import first, pick, shown_count, suppressed
 from linked_cyp.linkage.report.rates import SPINE
 from linked_cyp.linkage.report.truth import MISSED
 from linked_cyp.linkage.review.thresholds import thresholds_in_force

@@ -12,10 +12,9 @@ from datetime import date
 import duckdb
 import polars as pl
 
-from linked_cyp.linkage.intervals import with_wilson
-from linked_cyp.release.disclosure import BASE, rounded
-from linked_cyp.release.gate import exists
-from linked_cyp.sql import transaction
+from linked_cyp.core.disclosure import BASE, rounded
+from linked_cyp.core.intervals import with_wilson
+from linked_cyp.core.sql import exists, transaction
 
 TABLE = "warehouse.linkage.quality"
 FEWEST = 50  # of fewer, rounding alone would move a rate by more than five points

@@ -14,11 +14,11 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts import Contract, Table
+from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.core.sql import exists, literal, quoted
+from linked_cyp.linkage.report.bands import AGES, QUINTILES
 from linked_cyp.linkage.report.quality import measures
-from linked_cyp.release.gate import DELIVERIES, exists
-from linked_cyp.release.link_quality import AGES, QUINTILES
-from linked_cyp.sql import literal, quoted
 
 SPINE = "pds_demographics"
 GROUPS = ("sex", "ethnicity", "age", "deprivation", "supplier")

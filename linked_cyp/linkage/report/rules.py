@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import duckdb
 
-from linked_cyp import provenance
 from linked_cyp.expectations import CheckOutcome
 from linked_cyp.expectations.rules import Rule, Severity, in_set, not_null, zero_rows
 from linked_cyp.linkage.report.drift import LARGE_SHIFT
 from linked_cyp.linkage.report.quality import BASES
+from linked_cyp.stores import provenance
 
 KEY = ("linkage", "report")
 WRITTEN = "report__written"

@@ -10,17 +10,17 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts import Contract
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.linkage.evaluate import truth_of_records
-from linked_cyp.linkage.parameters import parameters
+from linked_cyp.contracts.model import Contract
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.linkage.model.parameters import parameters
+from linked_cyp.linkage.model.training import current_model
 from linked_cyp.linkage.report import counts, estimates, quality, rates, truth
 from linked_cyp.linkage.report.drift import drift
+from linked_cyp.linkage.report.evaluate import truth_of_records
 from linked_cyp.linkage.report.page import page
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
-from linked_cyp.linkage.training import current_model
 from linked_cyp.pages import write_page
-from linked_cyp.stores import Stores
+from linked_cyp.stores.door import Stores
 
 FOLDER = Path("reports") / "linkage"
 

@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from linked_cyp.linkage.edges import EDGE_CLASSES
-from linked_cyp.linkage.model import BLOCKING_RULES
-from linked_cyp.linkage.parameters import parameters
+from linked_cyp.linkage.model.parameters import parameters
+from linked_cyp.linkage.model.settings import BLOCKING_RULES
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
 from linked_cyp.linkage.report.drift import changes
 from linked_cyp.linkage.report.quality import pick, shown_count, suppressed
 from linked_cyp.linkage.review.thresholds import thresholds_in_force

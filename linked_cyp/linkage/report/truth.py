@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp.linkage.evaluate import (
+from linked_cyp.core.intervals import clustered
+from linked_cyp.linkage.report.evaluate import (
     candidates,
     contributions,
     merged,
@@ -17,7 +18,6 @@ from linked_cyp.linkage.evaluate import (
     scores_by_source_pair,
     threshold_curve,
 )
-from linked_cyp.linkage.intervals import clustered
 from linked_cyp.linkage.report.quality import measures
 from linked_cyp.linkage.report.rates import AGES, QUINTILES
 

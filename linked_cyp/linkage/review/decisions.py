@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError, value_free
+from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.linkage.review.tables import DDL, ensure_tables, is_stored
 
 DECISIONS = ("same", "different", "unsure")

@@ -10,9 +10,9 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.linkage.edges import EDGE_CLASSES
-from linked_cyp.linkage.model import NULL_LEVEL
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.identity.comparisons import NULL_LEVEL
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
 
 MARKS = {"agrees": "✓", "nearly": "≈", "differs": "✗", "missing": "·"}
 TITLES = {

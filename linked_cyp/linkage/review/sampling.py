@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.linkage.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
-from linked_cyp.linkage.parameters import Parameters, parameters
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.linkage.model.parameters import Parameters, parameters
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
 from linked_cyp.linkage.review.decisions import newest_decisions
 from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.linkage.review.thresholds import thresholds_in_force

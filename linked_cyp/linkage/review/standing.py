@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from linked_cyp.errors import value_free
-from linked_cyp.linkage.edges import classed_pairs_sql, prior_weight
-from linked_cyp.linkage.intervals import wilson, with_wilson
-from linked_cyp.linkage.parameters import Parameters
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.intervals import wilson, with_wilson
+from linked_cyp.linkage.model.parameters import Parameters
+from linked_cyp.linkage.pairs.edges import classed_pairs_sql, prior_weight
 from linked_cyp.linkage.review.decisions import DECISIONS, newest_decisions
 from linked_cyp.linkage.review.sampling import BAND
 from linked_cyp.linkage.review.tables import is_stored

@@ -16,9 +16,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from linked_cyp.errors import LinkedCypError, value_free
-from linked_cyp.linkage.edges import EDGE_CLASSES
-from linked_cyp.linkage.parameters import Loss, Parameters
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.linkage.model.parameters import Loss, Parameters
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
 from linked_cyp.linkage.review.tables import ensure_tables, is_stored
 
 FEWEST_LABELLED = 50  # fewer labelled pairs of a class say too little to move its threshold

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from linked_cyp.contracts import Contract
-from linked_cyp.errors import value_free
-from linked_cyp.organisation import Organisation, load_organisation
-from linked_cyp.plain_words import PlainWords, load_plain_words
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.organisation import Organisation, load_organisation
+from linked_cyp.contracts.plain_words import PlainWords, load_plain_words
+from linked_cyp.core.errors import value_free
+from linked_cyp.core.settings import Settings
 from linked_cyp.release.companions.catalogue import research_catalogue
 from linked_cyp.release.companions.data_quality import data_quality_report
 from linked_cyp.release.companions.hdruk import hdruk_metadata
@@ -25,7 +26,6 @@ from linked_cyp.release.companions.public import CHILDREN, FAMILIES, for_childre
 from linked_cyp.release.files import BUILDING, ReleaseRef
 from linked_cyp.release.project import Project, load_project, projects
 from linked_cyp.research.release import Release, open_release
-from linked_cyp.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from linked_cyp import pages
-from linked_cyp.contracts import Codeset
+from linked_cyp.contracts.model import Codeset
 from linked_cyp.release.build import REKEYED
 from linked_cyp.release.companions.codes import Values, values
 from linked_cyp.release.companions.completeness import Completeness, columns_of, completeness

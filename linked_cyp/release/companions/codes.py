@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from linked_cyp.contracts import Code, Codeset
+from linked_cyp.contracts.model import Code, Codeset
+from linked_cyp.core.disclosure import SMALLEST
+from linked_cyp.core.sql import quoted
 from linked_cyp.release.companions.completeness import columns_of
-from linked_cyp.release.disclosure import SMALLEST
 from linked_cyp.release.selection import PERSON
 from linked_cyp.research.release import Release
-from linked_cyp.sql import quoted
 
 # A column with more values than these, or longer ones, is not one of a few words.
 WORDS = 30

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from linked_cyp.release.disclosure import SMALLEST, hidden, rounded, share
+from linked_cyp.core.disclosure import SMALLEST, hidden, rounded, share
+from linked_cyp.core.sql import quoted
 from linked_cyp.release.selection import PERSON
 from linked_cyp.research.release import Release
-from linked_cyp.sql import quoted
 
 # A page is read from left to right: no more columns than these.
 YEARS = 15

@@ -9,7 +9,7 @@ import polars as pl
 from markupsafe import Markup
 
 from linked_cyp import pages
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
 from linked_cyp.expectations.rules import SUBJECTS
 from linked_cyp.pages import figures
 from linked_cyp.release.companions.completeness import Completeness, completeness

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from linked_cyp import cohort_pages
 from linked_cyp.release.companions.completeness import when
 from linked_cyp.release.selection import PERSON
+from linked_cyp.research import cohort_pages
 
 _TABLE = re.compile(r"\b(?:curated|cohort)\.[a-z_0-9]+")
 

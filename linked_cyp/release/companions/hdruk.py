@@ -13,9 +13,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from linked_cyp.errors import LinkedCypError
-from linked_cyp.organisation import Organisation
-from linked_cyp.release.disclosure import rounded
+from linked_cyp.contracts.organisation import Organisation
+from linked_cyp.core.disclosure import rounded
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.research.release import Release
 
 SCHEMA = "hdruk_3_0_0.schema.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linked_cyp.lineage import ColumnRef, Edge, openlineage_events
+from linked_cyp.metadata.lineage import ColumnRef, Edge, openlineage_events
 from linked_cyp.research.release import Release
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from linked_cyp.dictionary import MADE_HERE
-from linked_cyp.lineage import SUPPLIER, ColumnRef, Edge, origins, upstream_of
+from linked_cyp.metadata.dictionary import MADE_HERE
+from linked_cyp.metadata.lineage import SUPPLIER, ColumnRef, Edge, origins, upstream_of
 from linked_cyp.release.companions.completeness import columns_of
 from linked_cyp.research.release import Release
 

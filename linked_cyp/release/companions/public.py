@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from linked_cyp.contracts import Column, Contract
+from linked_cyp.contracts.model import Column, Contract
+from linked_cyp.contracts.plain_words import FeedWords, PlainWords, Words, is_about_people
+from linked_cyp.core.disclosure import SMALLEST, rounded
 from linked_cyp.pages import render
-from linked_cyp.plain_words import FeedWords, PlainWords, Words, is_about_people
 from linked_cyp.release.companions.hdruk import children_in
-from linked_cyp.release.disclosure import SMALLEST, rounded
 from linked_cyp.release.project import Project
 from linked_cyp.research.release import Release
 

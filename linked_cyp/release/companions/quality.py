@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
 from linked_cyp.dfe_rules.checks import published
 from linked_cyp.research.release import Release
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
 from linked_cyp.synthetic.need import protection_reviews
 from linked_cyp.synthetic.parameters import as_days, date_column, text
 from linked_cyp.synthetic.records import recorded_upn

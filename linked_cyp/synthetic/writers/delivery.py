@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from linked_cyp.contracts import Contract, Table
-from linked_cyp.errors import LinkedCypError
+from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.synthetic.errors import plain_letters
 from linked_cyp.synthetic.world import World
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from linked_cyp import pseudonym_keys
+from linked_cyp.identity import pseudonym_keys
 from linked_cyp.synthetic.parameters import Streams, as_days, date_column, text
 from linked_cyp.synthetic.primary_care import PrimaryCare, build_primary_care
 from linked_cyp.synthetic.world import World

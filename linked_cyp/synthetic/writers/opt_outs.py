@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from linked_cyp.contracts import Contract
+from linked_cyp.contracts.model import Contract
 from linked_cyp.synthetic.opt_outs import OptOuts, build_opt_outs
 from linked_cyp.synthetic.parameters import date_column
 from linked_cyp.synthetic.world import World

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from linked_cyp.contracts import Contract
-from linked_cyp.readers.ssda903 import IN_HEADER, ROOT
+from linked_cyp.contracts.model import Contract
+from linked_cyp.ingest.readers.ssda903 import IN_HEADER, ROOT
 from linked_cyp.synthetic.writers.delivery import (
     Sent,
     Written,

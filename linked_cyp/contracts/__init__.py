@@ -1,0 +1,1 @@
+"""Data contracts: one declaration per feed, from which everything else is projected."""

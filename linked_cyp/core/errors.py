@@ -1,0 +1,60 @@
+"""Errors that people see: one line, and never a value from the data."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+
+class LinkedCypError(Exception):
+    """An error whose message is safe to show: counts, names of columns and rules, never values."""
+
+
+class value_free:
+    """Turn any other exception raised inside into a :class:`LinkedCypError` without its message.
+
+    DuckDB, Polars and pyarrow quote cell values in their messages, and Dagster stores messages
+    together with causes and contexts. So neither ``__cause__`` nor ``__context__`` of the new
+    error leads back to the original. What is kept is its type and where it happened.
+
+    Raises:
+        LinkedCypError: ``"<doing>: <type of the original exception> (<module>:<line>)"``.
+    """
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, LinkedCypError):
+            return
+        safe = LinkedCypError(f"{self.doing}: {type(error).__name__}{place(trace)}")
+        try:
+            raise safe
+        finally:
+            safe.__context__ = None  # set by the raise: the original, with its values
+
+
+def place(trace: TracebackType | None) -> str:
+    """The innermost line of our own code that the error passed through."""
+    frames = [
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(trace)
+        if Path(frame.f_code.co_filename).is_relative_to(_PACKAGE)
+        and Path(frame.f_code.co_filename) != Path(__file__)
+    ]
+    if not frames:
+        return ""
+    file, line = frames[-1]
+    return f" ({file.relative_to(_PACKAGE.parent)}:{line})"
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]

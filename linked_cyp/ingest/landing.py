@@ -1,0 +1,302 @@
+"""What has landed: delivery folders, their manifests, and what identifies a delivery.
+
+``landing/<supplier>/<feed>/<period>[__<version>]/`` holds the files of one delivery as the
+supplier sent them, and perhaps ``manifest.json``. Nothing here is ever changed by us, and nothing
+but bytes and the manifest is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linked_cyp.contracts.model import PERIOD_EXAMPLES, Contract
+from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.files import sha256
+
+MANIFEST = "manifest.json"
+# The file that makes a delivery an encoded one; see linked_cyp.ingest.encoded.
+STATEMENT = "encoded.json"
+# Half-written and system files that transfer tools and desktops leave behind.
+_NOT_DATA = re.compile(r"^(\.|~\$|Thumbs\.db$|desktop\.ini$)|\.(part|partial|tmp|filepart)$", re.I)
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """One file. ``index`` counts from 0 in order of name; ``expected_rows`` is the manifest's."""
+
+    index: int
+    name: str
+    path: Path
+    sha256: str
+    size: int
+    expected_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class LandedDelivery:
+    """An immutable delivery, identified by its content.
+
+    ``problem`` says, without values, why it cannot be accepted (its manifest does not match); it
+    is still recorded, as rejected.
+    """
+
+    delivery_id: str
+    supplier: str
+    feed: str
+    period: str
+    version: str
+    produced: str
+    content_sha256: str
+    files: tuple[LandedFile, ...]
+    problem: str | None = None
+
+    @property
+    def version_order(self) -> str:
+        """Sorts as versions do: "2" before "10", no version before any."""
+        return f"{natural(self.version)}\t{natural(self.produced)}"
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether its supplier encoded it, so that it holds no identifier in clear."""
+        return any(file.name == STATEMENT for file in self.files)
+
+
+class Unidentified(LinkedCypError):
+    """A folder in landing that cannot be read as a delivery; the message says what to put right."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Who sent what, for when: known from names and the manifest, without reading any data."""
+
+    supplier: str
+    feed: str
+    period: str
+    version: str
+    produced: str
+
+
+def discover(
+    landing: Path,
+    contracts: Mapping[str, Contract],
+    only: Path | None = None,
+    on_problem: Callable[[Path, str], None] | None = None,
+) -> list[LandedDelivery]:
+    """Every delivery under the landing folder, in order of path. Hashes every file.
+
+    Args:
+        landing: the landing folder.
+        contracts: the feeds we know.
+        only: one delivery's folder instead of all; a problem with it is raised.
+        on_problem: told of each folder that is not a delivery; the others are still found.
+
+    Raises:
+        Unidentified: ``only`` is not a delivery.
+    """
+    if only is not None:
+        return [identify(only, landing, contracts)]
+    found = []
+    for folder in folders(landing):
+        try:
+            found.append(identify(folder, landing, contracts))
+        except Unidentified as problem:
+            if on_problem:
+                on_problem(folder, str(problem))
+    return found
+
+
+def find(
+    landing: Path, contracts: Mapping[str, Contract], delivery_id: str
+) -> LandedDelivery | None:
+    """The delivery of that id in its newest version, None when it is not in landing.
+
+    Only folders of the same supplier and period are read.
+    """
+    newest_version: LandedDelivery | None = None
+    wanted = delivery_id.rsplit(".", 1)[0]
+    for folder in folders(landing):
+        try:
+            place = address(folder, contracts)
+            if f"{place.supplier}.{place.period}" == wanted:
+                landed = identify(folder, landing, contracts)
+                if landed.delivery_id == delivery_id and (
+                    newest_version is None or newest_version.version_order < landed.version_order
+                ):
+                    newest_version = landed
+        except Unidentified:
+            continue
+    return newest_version
+
+
+def folders(landing: Path) -> Iterator[Path]:
+    """The folders three levels down that hold at least one data file."""
+    for folder in sorted(landing.glob("*/*/*")):
+        if folder.is_dir() and not folder.name.startswith(".") and data_files(folder):
+            yield folder
+
+
+def newest(folder: Path) -> float:
+    """When the folder or a file of it last changed, as a timestamp."""
+    return max(path.stat().st_mtime for path in [folder, *data_files(folder)])
+
+
+def place_signature(folder: Path, landing: Path) -> str:
+    """Stands for where a folder lies, without naming it."""
+    return hashlib.sha256(str(folder.relative_to(landing)).encode()).hexdigest()[:16]
+
+
+def folder_signature(folder: Path) -> str:
+    """Changes when any file of the folder does; costs no reading (for a sensor's cursor)."""
+    digest = hashlib.sha256()
+    for path in [*data_files(folder), folder / MANIFEST]:
+        if path.exists():
+            stat = path.stat()
+            digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def data_files(folder: Path) -> list[Path]:
+    """The files of a delivery, in order of name; links, folders and leftovers are not data."""
+    return [
+        path
+        for path in sorted(folder.iterdir(), key=lambda p: p.name)
+        if path.is_file()
+        and not path.is_symlink()
+        and path.name != MANIFEST
+        and not _NOT_DATA.search(path.name)
+    ]
+
+
+def identify(
+    folder: Path, landing: Path | None, contracts: Mapping[str, Contract], **given: str
+) -> LandedDelivery:
+    """Identify the delivery in a folder (or a single file), reading only bytes to hash them.
+
+    Args:
+        folder: ``<supplier>/<feed>/<period>[__<version>]`` under the landing folder.
+        landing: the landing folder; None when the delivery lies elsewhere.
+        contracts: the feeds we know.
+        given: ``supplier``, ``feed``, ``period`` or ``version``, before manifest and names.
+
+    Raises:
+        Unidentified: no such folder, no data in it, an unknown feed, or a period not written as
+            the feed writes it.
+    """
+    del landing  # names are read from the end of the path, wherever it starts
+    place = address(folder, contracts, **given)
+    manifest, problem = _manifest(folder)
+    files, mismatches = _files(_paths(folder), manifest)
+    content = content_sha256(place.supplier, place.feed, place.period, files)
+    return LandedDelivery(
+        delivery_id=f"{place.supplier}.{place.period}.{content[:12]}",
+        supplier=place.supplier,
+        feed=place.feed,
+        period=place.period,
+        version=place.version,
+        produced=place.produced,
+        content_sha256=content,
+        files=files,
+        problem="; ".join([*problem, *mismatches]) or None,
+    )
+
+
+def address(folder: Path, contracts: Mapping[str, Contract], **given: str) -> Address:
+    """Who, what and when: from the arguments, else the manifest, else the folder names.
+
+    Raises:
+        Unidentified: see :func:`identify`.
+    """
+    if not folder.exists():
+        raise Unidentified("there is no such delivery folder")
+    if not _paths(folder):
+        raise Unidentified("the delivery folder holds no data files")
+    manifest, _ = _manifest(folder)
+    named_period, _, named_version = folder.absolute().name.partition("__")
+    names = {
+        "supplier": folder.absolute().parent.parent.name,
+        "feed": folder.absolute().parent.name,
+        "period": named_period,
+        "version": named_version,
+    }
+    said = {k: str(given.get(k) or manifest.get(k) or names[k]) for k in names}
+    contract = contracts.get(slug(said["feed"]))
+    if contract is None:
+        raise Unidentified(f"there is no feed of that name; there are {', '.join(contracts)}")
+    period = said["period"].strip().lower()
+    if not contract.period_pattern().fullmatch(period):
+        example = PERIOD_EXAMPLES[contract.period_kind]
+        raise Unidentified(f"{contract.feed}: a period is written like {example}")
+    return Address(
+        slug(said["supplier"]),
+        contract.feed,
+        period,
+        said["version"].strip(),
+        str(manifest.get("produced") or ""),
+    )
+
+
+def content_sha256(supplier: str, feed: str, period: str, files: tuple[LandedFile, ...]) -> str:
+    """The hash that names a delivery: whose, what, when, and every file's name and content."""
+    digest = hashlib.sha256()
+    for part in (supplier, feed, period):
+        digest.update(f"{part}\0".encode())
+    for file in sorted(files, key=lambda f: f.name):
+        digest.update(f"{file.name}\0{file.sha256}\0".encode())
+    return digest.hexdigest()
+
+
+def natural(text: str) -> str:
+    """Text that sorts as people count: digits are padded, case is ignored."""
+    return re.sub(r"[0-9]+", lambda m: m.group().zfill(20), text.strip().casefold())
+
+
+def slug(text: str) -> str:
+    """Lower case letters, digits and underscores only."""
+    return re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_") or "unknown"
+
+
+def _paths(folder: Path) -> list[Path]:
+    return [folder] if folder.is_file() else data_files(folder)
+
+
+def _manifest(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    path = folder / MANIFEST
+    if folder.is_file() or not path.exists():
+        return {}, []
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError):
+        return {}, ["the manifest is not readable JSON"]
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
+        return {}, ["the manifest is not an object with a files object"]
+    return manifest, []
+
+
+def _files(paths: list[Path], manifest: dict[str, Any]) -> tuple[tuple[LandedFile, ...], list[str]]:
+    listed = manifest.get("files") or {}
+    files, problems = [], []
+    for index, path in enumerate(paths):
+        digest, size = sha256(path)
+        entry = listed.get(path.name)
+        rows = entry.get("rows") if isinstance(entry, dict) else None
+        if listed and not isinstance(entry, dict):
+            problems.append(f"file {index} is not in the manifest")
+        elif entry and entry.get("sha256") and str(entry["sha256"]).lower() != digest:
+            problems.append(f"file {index} does not match its sha256 in the manifest")
+        files.append(
+            LandedFile(index, path.name, path, digest, size, rows if _whole(rows) else None)
+        )
+    absent = len(set(listed) - {path.name for path in paths})
+    if absent:
+        problems.append(f"{absent} files of the manifest are missing")
+    return tuple(files), problems
+
+
+def _whole(rows: Any) -> bool:
+    return isinstance(rows, int) and not isinstance(rows, bool)

@@ -1,0 +1,108 @@
+"""Readers: bytes of a delivery to staged, typed rows with every problem recorded.
+
+``stage_delivery`` is the one way in. A reader is chosen by the contract (``reader``); all share
+the typing in :mod:`linked_cyp.ingest.readers.conform` and the judgement in
+:mod:`linked_cyp.ingest.readers.staging`, so a rule means the same for every feed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from linked_cyp.contracts.model import Contract
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.ingest.readers import cin_xml, delimited, number_list, ssda903
+from linked_cyp.ingest.readers.staging import (
+    FileResult,
+    SourceFile,
+    Staged,
+    StagedTable,
+    create_problems,
+    find_problems,
+)
+
+__all__ = [
+    "READERS",
+    "FileResult",
+    "SourceFile",
+    "Staged",
+    "StagedTable",
+    "likeliest_feed",
+    "stage_delivery",
+]
+
+Reader = Callable[[duckdb.DuckDBPyConnection, Staged, Sequence[SourceFile], Path], None]
+READERS: Mapping[str, Reader] = {
+    "delimited": delimited.stage,
+    "cin_xml": cin_xml.stage,
+    "ssda903": ssda903.stage,
+    "number_list": number_list.stage,
+}
+
+
+# How many columns of a file a contract's reader recognises, without reading its rows.
+RECOGNISERS: Mapping[str, Callable[[Contract, SourceFile], int]] = {
+    "delimited": delimited.recognised_columns,
+    "cin_xml": cin_xml.recognised_columns,
+    "ssda903": ssda903.recognised_columns,
+    "number_list": number_list.recognised_columns,
+}
+
+
+def likeliest_feed(contracts: Iterable[Contract], files: Sequence[SourceFile]) -> Contract | None:
+    """The contract that recognises most of the files (then most columns), None if none does."""
+    best: tuple[int, int] = (0, 0)
+    found = None
+    for contract in contracts:
+        with value_free("recognising files"):
+            columns = [RECOGNISERS[contract.reader](contract, file) for file in files]
+        score = (sum(1 for n in columns if n), sum(columns))
+        if score > best:
+            best, found = score, contract
+    return found
+
+
+@contextmanager
+def stage_delivery(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    files: Sequence[SourceFile],
+    work: Path,
+    year: int | None = None,
+) -> Iterator[Staged]:
+    """Read the files of one delivery into temporary tables and judge every row.
+
+    Args:
+        con: must not be inside a transaction (a broken file fails a statement on the way).
+        contract: the feed's contract, all years.
+        files: the delivery's files.
+        work: a folder in which a private one is made for copies, and removed again.
+        year: collection year, which decides what is required; None requires everything.
+
+    Raises:
+        LinkedCypError: the contract names an unknown reader, or reading failed for a reason that
+            is not the data's.
+    """
+    reader = READERS.get(contract.reader)
+    if reader is None:
+        raise LinkedCypError(f"{contract.feed}: there is no reader {contract.reader}")
+    staged = Staged(contract, contract.at(year) if year else contract)
+    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-read-", dir=work))
+    try:
+        with value_free(f"{contract.feed}: reading the files"):
+            create_problems(con)
+            reader(con, staged, files, folder)
+            find_problems(con, staged)
+        yield staged
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with value_free(f"{contract.feed}: dropping the staged rows"):
+            staged.drop(con)

@@ -1,0 +1,119 @@
+"""What kind of evidence a scored pair stands on: each kind has a threshold of its own.
+
+A match weight adds up comparisons as if they were independent. They are not: brothers, sisters and
+twins share a surname, a home and often a number, so the same weight is near-certainty in one kind
+of pair and a coin toss in another (measured: ``benchmarks/thresholds.py``).
+"""
+
+from __future__ import annotations
+
+import math
+
+import duckdb
+
+from linked_cyp.identity.comparisons import NULL_LEVEL, level_number
+
+IDENTIFIERS = ("nhs", "upn", "la_child")
+EDGE_CLASSES = {
+    "identifier": "an NHS number, UPN or local id agrees; birth date or forename too, or unknown",
+    "borrowed": "an identifier agrees, but neither birth date nor forename: a sibling's number?",
+    "named": "forename and birth date agree, exactly or nearly",
+    "household": "agrees only in what brothers, sisters and twins share",
+    "nameless": "no forename on one side, and no identifier agrees",
+}
+
+# Their chance agreements happen at home, so they do not grow with the number of records: they are
+# judged by the evidence (the match weight without the prior) alone.
+LOCAL = ("borrowed", "household", "nameless")
+
+
+def agrees_sql() -> str:
+    """Whether an identifier agrees, over the ``gamma_`` columns of a pair."""
+    exact = (f"gamma_{name} = {level_number(name, 'exact')}" for name in IDENTIFIERS)
+    return f"({' OR '.join(exact)})"
+
+
+def edge_class_sql() -> str:
+    """One of :data:`EDGE_CLASSES`, over the ``gamma_`` columns of a pair.
+
+    *household*: the birth date is another one, or the forename is not nearly the same while the
+    postcode is.
+    """
+    alike = f"gamma_forename >= {level_number('forename', 'dice_80')}"
+    other_date = f"gamma_birth_date = {level_number('birth_date', 'differ')}"
+    one_home = f"gamma_postcode = {level_number('postcode', 'exact')}"
+    return (
+        f"(CASE WHEN {agrees_sql()} THEN"
+        f" CASE WHEN {other_date} AND NOT {alike} THEN 'borrowed' ELSE 'identifier' END"
+        f" WHEN gamma_forename = {level_number('forename', NULL_LEVEL)} THEN 'nameless'"
+        f" WHEN {other_date} OR NOT {alike} AND {one_home} THEN 'household'"
+        " ELSE 'named' END)"
+    )
+
+
+def supported_sql() -> str:
+    """Whether birth date or forename support an identifier: they agree, exactly or nearly."""
+    alike = f"gamma_forename >= {level_number('forename', 'dice_80')}"
+    return f"({alike} OR gamma_birth_date > {level_number('birth_date', 'differ')})"
+
+
+def prior_weight(con: duckdb.DuckDBPyConnection) -> float:
+    """log2 odds of the prior in the model that scored ``linkage.main.pairs``; 0 without a model."""
+    rows = con.execute(
+        "SELECT (settings ->> 'probability_two_random_records_match')::DOUBLE"
+        " FROM linkage.main.model ORDER BY model_id IN"
+        " (SELECT max(model_id) FROM linkage.main.pairs) DESC, model_id DESC LIMIT 1"
+    ).fetchall()
+    return math.log2(rows[0][0] / (1 - rows[0][0])) if rows else 0.0
+
+
+def weight_sql(prior: float) -> str:
+    """The weight by which a pair is judged, over ``match_weight`` and ``edge_class``."""
+    local = ", ".join(f"'{name}'" for name in LOCAL)
+    return f"(match_weight - CASE WHEN edge_class IN ({local}) THEN {prior!r} ELSE 0 END)"
+
+
+def classed_pairs_sql(prior: float) -> str:
+    """``linkage.main.pairs`` with ``edge_class`` and the ``weight`` by which a pair is judged.
+
+    Weights are rounded: engines differ in the last digits, which must not decide who comes first.
+    """
+    return (
+        f"(SELECT *, round({weight_sql(prior)}, 6) AS weight"
+        f" FROM (SELECT *, {edge_class_sql()} AS edge_class FROM linkage.main.pairs"
+        f" WHERE NOT {renamed_sql()} AND NOT {misplaced_sql()}))"
+    )
+
+
+def renamed_sql() -> str:
+    """Only forename and birth date hold the pair together: what an adopted child keeps.
+
+    The surname is another one, and no number and no postcode agrees. Such a pair is never linked,
+    whatever its weight: it would lead from a child's new life to the one before.
+    """
+    differ, home = level_number("surname", "differ"), level_number("postcode", "differ")
+    return f"(gamma_surname = {differ} AND gamma_postcode <= {home} AND NOT {agrees_sql()})"
+
+
+_HELD = """(SELECT (least(record_key, holder), greatest(record_key, holder))
+            FROM linkage.main.number_holder)"""
+
+
+def held_sql() -> str:
+    """One record has the other's NHS number, and its year and month of birth."""
+    return f"((record_key_l, record_key_r) IN {_HELD})"
+
+
+def misplaced_sql() -> str:
+    """One record has no date of birth to vouch for its NHS number, and not the other's month.
+
+    Nothing in the pair tells a child from a sister with her number: linkage/pseudonyms.py.
+    """
+    got = "(SELECT record_key FROM linkage.main.number_holder)"
+    return f"((record_key_l IN {got} OR record_key_r IN {got}) AND NOT {held_sql()})"
+
+
+def twin_sql() -> str:
+    """Another forename with the same surname and birth date, and no identifier that agrees."""
+    twin = level_number("forename", "twin")
+    return f"(gamma_forename = {twin} AND NOT {agrees_sql()})"

@@ -1,0 +1,164 @@
+"""The stores and their one door.
+
+Four stores, one direction: identifiable and linkage are encrypted, the warehouse holds only
+pseudonymised data, a release is a file of its own. A step names the stores it needs and how; no
+connection outlives the step.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.files import _private_umask, fsync, prepare_folder, sweep
+from linked_cyp.core.settings import Settings
+from linked_cyp.identity.keys import Keys
+
+Mode = Literal["ro", "rw"]
+ENCRYPTED = ("identifiable", "linkage")
+STORES = (*ENCRYPTED, "warehouse")
+WAIT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Opens the stores of one installation."""
+
+    settings: Settings
+
+    def path(self, store: str) -> Path:
+        return self.settings.stores / f"{store}.duckdb"
+
+    def keys(self) -> Keys:
+        """The keys, from the master key file.
+
+        Raises:
+            LinkedCypError: the key file is missing, short, readable by others or an example.
+        """
+        return Keys.load(self.settings.key_file)
+
+    @contextmanager
+    def connect(
+        self, *, memory_limit: str | None = None, **modes: Mode
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One connection with the named stores attached as catalogs of the same names.
+
+        DuckDB lets one process write at a time, so this waits for up to five minutes while
+        another process holds a store.
+
+        Args:
+            memory_limit: DuckDB's own limit, for example ``"2GB"``; by default the settings'.
+            modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
+
+        Raises:
+            LinkedCypError: an unknown store, a wrong key, or a store still held after the wait.
+        """
+        unknown = set(modes) - set(STORES)
+        if unknown:
+            raise LinkedCypError(f"there is no store {', '.join(sorted(unknown))}")
+        prepare_folder(self.settings.stores)
+        prepare_folder(self.settings.work)
+        spill = prepare_folder(self.settings.work / f"{os.getpid()}-{time.monotonic_ns()}")
+        sweep(self.settings.work)
+        connection = open_engine(spill, memory_limit or self.settings.memory_limit)
+        try:
+            for store, mode in modes.items():
+                self._attach(connection, store, mode)
+            yield connection
+        finally:
+            connection.close()
+            shutil.rmtree(spill, ignore_errors=True)
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection, store: str, mode: Mode) -> None:
+        path = self.path(store)
+        if mode == "ro" and not path.exists():
+            raise LinkedCypError(f"the {store} store does not exist yet: nothing has been ingested")
+        options = ["READ_ONLY"] if mode == "ro" else []
+        if store in ENCRYPTED:
+            options.append(f"ENCRYPTION_KEY '{self.keys().store_key(store)}'")
+        clause = f" ({', '.join(options)})" if options else ""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                with _private_umask():
+                    connection.execute(f"ATTACH '{_quoted(path)}' AS {store}{clause}")
+                return
+            except duckdb.IOException as error:
+                held = "lock" in str(error).lower()
+            except duckdb.Error:
+                held = False
+            if not held:
+                raise LinkedCypError(f"the {store} store cannot be opened with this key")
+            if time.monotonic() > deadline:
+                raise LinkedCypError(f"another process has held the {store} store for too long")
+            time.sleep(0.02)  # most steps hold a store for less than a second
+
+    def rebuild(self, store: str) -> None:
+        """Copy a store into a new file and swap it in, so that deleted rows leave no bytes behind.
+
+        DuckDB's ``DELETE`` leaves old blocks in the file; erasure means a new file.
+        """
+        path = self.path(store)
+        if not path.exists():
+            return
+        fresh = path.with_name(f"{path.name}.rebuild")
+        fresh.unlink(missing_ok=True)
+        key = f" (ENCRYPTION_KEY '{self.keys().store_key(store)}')" if store in ENCRYPTED else ""
+        only: dict[str, Mode] = {store: "ro"}
+        with value_free(f"rebuilding {store}"), self.connect(**only) as connection:
+            with _private_umask():
+                connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh{key}")
+            connection.execute(f"COPY FROM DATABASE {store} TO fresh")
+            connection.execute("CHECKPOINT fresh")
+            connection.execute("DETACH fresh")
+        os.chmod(fresh, 0o600)
+        fsync(fresh)
+        os.replace(fresh, path)
+        fsync(path.parent)
+
+
+def open_engine(spill: Path, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that downloads nothing and encrypts what it spills.
+
+    Raises:
+        LinkedCypError: the installed extension does not match the installed DuckDB.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "temp_directory": str(spill),
+    }
+    if memory_limit:
+        config["memory_limit"] = memory_limit
+    connection = duckdb.connect(":memory:", config=config)
+    # DuckDB writes encrypted files only through OpenSSL, which its signed httpfs extension brings.
+    connection.execute(f"LOAD '{_quoted(encryption_extension())}'")
+    connection.execute("SET temp_file_encryption = true")
+    # DuckDB draws bars by itself in worker processes, which it takes for interactive sessions.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def encryption_extension() -> Path:
+    """The signed extension inside the ``duckdb-extension-httpfs`` wheel (nothing is downloaded)."""
+    spec = importlib.util.find_spec("duckdb_extension_httpfs")
+    version = f"v{duckdb.__version__}"
+    if spec and spec.origin:
+        path = Path(spec.origin).parent / "extensions" / version / "httpfs.duckdb_extension"
+        if path.exists():
+            return path
+    raise LinkedCypError(f"duckdb-extension-httpfs does not match DuckDB {version}")
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
