@@ -2,7 +2,7 @@
 # make test   set up, then run the tests
 # make ui     the Dagster UI over what the demo made
 # make test-spark  the linkage engine on Spark, in an environment of its own
-# make check  formatting, lint, types, generated files, definitions
+# make check  formatting, lint, import law, types, generated files, definitions
 # make lock   renew requirements.lock from pyproject.toml
 PYTHON ?= python3
 VENV := .venv
@@ -33,6 +33,7 @@ ui: $(READY)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m linked_cyp.curated.sources --check
 	$(BIN)/python -m linked_cyp.metadata.dictionary --check

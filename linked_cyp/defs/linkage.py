@@ -12,7 +12,7 @@ from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER
 from linked_cyp.defs.feeds import raw_key, refuse_failed
-from linked_cyp.expectations import CheckOutcome, Rule
+from linked_cyp.expectations import CheckOutcome
 from linked_cyp.linkage import (
     build_person_records,
     predict,
@@ -21,9 +21,9 @@ from linked_cyp.linkage import (
     train,
     update_registry,
 )
-from linked_cyp.linkage import checks as linkage_checks
 from linked_cyp.linkage.pairs.spark import Spark
 from linked_cyp.linkage.persons.bridge import links_fingerprint
+from linked_cyp.linkage.persons.checks import RULES
 from linked_cyp.linkage.report import rules as report_rules
 from linked_cyp.linkage.retraining import retrain
 from linked_cyp.opt_outs.policy import load_policy
@@ -38,14 +38,6 @@ PERSON = ["linkage", "person"]
 REGISTRY = ["linkage", "registry"]
 BRIDGE = ["linkage", "bridge"]
 STEPS = (PAIRS, PERSON, REGISTRY)  # each made from the one before, and all from the records
-RULES: Mapping[str, Callable[[], list[Rule]]] = {
-    "person_record": linkage_checks.person_record_rules,
-    "model": linkage_checks.model_rules,
-    "pairs": linkage_checks.pairs_rules,
-    "person": linkage_checks.person_rules,
-    "registry": linkage_checks.registry_rules,
-    "bridge": linkage_checks.bridge_rules,
-}
 
 
 class Training(dg.Config):

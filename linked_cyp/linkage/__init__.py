@@ -4,8 +4,8 @@ In order: :func:`build_person_records`, :func:`train` (once), :func:`predict`, :
 :func:`update_registry`, :func:`publish_bridge`; or :func:`link` for one frame of records.
 """
 
+from linked_cyp.linkage.link import Linked, link
 from linked_cyp.linkage.model.training import train
-from linked_cyp.linkage.one_call import Linked, link
 from linked_cyp.linkage.pairs.prediction import predict
 from linked_cyp.linkage.persons.bridge import publish_bridge
 from linked_cyp.linkage.persons.registry import update_registry

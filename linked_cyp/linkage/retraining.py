@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.core.sql import transaction
+from linked_cyp.core.sql import exists, transaction
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.model.training import (
     CANDIDATES,
@@ -32,7 +32,6 @@ from linked_cyp.linkage.pairs.edges import classed_pairs_sql, prior_weight
 from linked_cyp.linkage.pairs.prediction import has_present_comparisons, predict
 from linked_cyp.linkage.persons.registry import assign_ids, find_events
 from linked_cyp.linkage.persons.resolution import resolve
-from linked_cyp.linkage.review.tables import is_stored
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
 from linked_cyp.stores.door import open_engine
 
@@ -161,7 +160,7 @@ def last_comparison(
     con: duckdb.DuckDBPyConnection, model_before: int, model_after: int
 ) -> pl.DataFrame:
     """The newest rows of :func:`compare` for two models, as it returned them; or none."""
-    if not is_stored(con, "retraining"):
+    if not exists(con, "linkage.main.retraining"):
         return _frame([])
     return con.execute(
         "SELECT measure, comparison, level, before, after FROM linkage.main.retraining"
@@ -179,7 +178,7 @@ def models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     parts = [
         f"SELECT model_id, '{status}' AS status, created, records, sessions FROM {table}"
         for table, status in ((IN_FORCE, "in force"), (CANDIDATES, "candidate"))
-        if is_stored(con, table.rsplit(".", 1)[1])
+        if exists(con, table)
     ]
     if not parts:
         return pl.DataFrame()
@@ -196,7 +195,7 @@ def in_force(con: duckdb.DuckDBPyConnection) -> TrainedModel:
     Raises:
         LinkedCypError: there is none.
     """
-    found = current_model(con) if is_stored(con, "model") else None
+    found = current_model(con) if exists(con, IN_FORCE) else None
     if found is None:
         raise LinkedCypError("there is no linkage model in force: train one first")
     return found
@@ -208,7 +207,7 @@ def candidate(con: duckdb.DuckDBPyConnection) -> TrainedModel:
     Raises:
         LinkedCypError: there is none.
     """
-    found = newest_model(con, CANDIDATES) if is_stored(con, "candidate_model") else None
+    found = newest_model(con, CANDIDATES) if exists(con, CANDIDATES) else None
     if found is None:
         raise LinkedCypError("there is no candidate linkage model: propose one first")
     return found
@@ -230,7 +229,7 @@ def _scratch(con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnecti
             scratch.execute("ATTACH ':memory:' AS linkage")
             scratch.execute(f"CREATE TABLE {IN_FORCE} ({MODEL_DDL})")
             for name in _INPUTS:
-                if is_stored(con, name):
+                if exists(con, f"linkage.main.{name}"):
                     _copy(con, scratch, f"linkage.main.{name}", name)
             yield scratch
         finally:

@@ -38,7 +38,6 @@ class Parameters:
     memory_share: float
     record_bytes: float
     pair_bytes: float
-    seed: int
     em_pairs: int
     fewest_pairs: int
     prior_pairs: int

@@ -21,6 +21,7 @@ from linked_cyp.linkage.model import settings as model
 from linked_cyp.linkage.model.chance import agreement_by_chance, share_of_true_pairs
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.model.splink_session import linker
+from linked_cyp.linkage.records.writing import SEED
 
 MODEL_DDL = """
     model_id BIGINT, created TIMESTAMP, splink_version VARCHAR, seed BIGINT, is_hardened BOOLEAN,
@@ -94,7 +95,7 @@ def train(
     pairs = sum(min(counts[name], chosen.em_pairs) for name in sessions)
     parameters_used = complete(trained, start, trust=pairs / (pairs + chosen.prior_pairs))
     check_complete(trained)
-    _persist(con, table, trained, parameters_used, sessions, records, hardened, chosen.seed)
+    _persist(con, table, trained, parameters_used, sessions, records, hardened)
     found = newest_model(con, table)
     assert found is not None
     return replace(found, is_new=True)
@@ -241,7 +242,6 @@ def _persist(
     sessions: list[str],
     records: int,
     hardened: bool,
-    seed: int,
 ) -> None:
     con.execute(
         f"INSERT INTO {table} SELECT coalesce(max(model_id), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ?"
@@ -249,7 +249,7 @@ def _persist(
         [
             datetime.now(UTC).replace(tzinfo=None),
             version("splink"),
-            seed,
+            SEED,
             hardened,
             records,
             data_fingerprint(con),

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from linked_cyp.core.sql import exists
 from linked_cyp.linkage.model import settings as model
 from linked_cyp.linkage.model.parameters import Parameters
-from linked_cyp.linkage.review.tables import is_stored
 
 # What may be compared with anything: never a record with an exclusion.
 ELIGIBLE = "(SELECT * FROM linkage.main.person_record WHERE exclusion IS NULL)"
@@ -130,7 +130,7 @@ def write_counts(
 
 def read_counts(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, bool, int]]:
     """Rule, candidates, whether it was used, groups left out: as last counted, or none."""
-    if not is_stored(con, "blocking"):
+    if not exists(con, "linkage.main.blocking"):
         return []
     return con.execute(
         "SELECT rule, pairs, is_used, oversize_groups FROM linkage.main.blocking"

@@ -14,7 +14,7 @@ import polars as pl
 from linked_cyp.contracts.model import Contract
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.intervals import clustered, with_wilson
-from linked_cyp.core.sql import quoted
+from linked_cyp.core.sql import exists, quoted
 from linked_cyp.identity.keys import Keys
 from linked_cyp.identity.tokenise import record_key_table
 from linked_cyp.linkage.persons.joining import connected_components
@@ -312,7 +312,11 @@ def truth_of_records(
                     "SELECT delivery_id FROM identifiable.ledger.current WHERE feed = ?", [feed]
                 ).fetchall()
             ]
-            if not table.person_key or not deliveries or not _is_stored(con, table.table_name):
+            if (
+                not table.person_key
+                or not deliveries
+                or not exists(con, f"identifiable.raw.{table.table_name}")
+            ):
                 continue
             record_key_table(con, contracts[feed], table, keys, deliveries, "true_key")
             parts.append(
@@ -336,14 +340,4 @@ def truth_of_records(
         .sort("record_key", "n", "child", descending=[False, True, False])
         .unique("record_key", keep="first", maintain_order=True)
         .drop("n")
-    )
-
-
-def _is_stored(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return bool(
-        con.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE database_name = 'identifiable'"
-            " AND schema_name = 'raw' AND table_name = ?",
-            [table],
-        ).fetchall()
     )

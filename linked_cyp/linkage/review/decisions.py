@@ -13,7 +13,8 @@ import duckdb
 import polars as pl
 
 from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.linkage.review.tables import DDL, ensure_tables, is_stored
+from linked_cyp.core.sql import exists
+from linked_cyp.linkage.review.tables import DDL, ensure_tables
 
 DECISIONS = ("same", "different", "unsure")
 COLUMNS = ("sheet", "number", "decision", "note")
@@ -62,7 +63,7 @@ def newest_decisions(con: duckdb.DuckDBPyConnection, *, by_reviewer: bool = Fals
     Returns:
         The columns of ``linkage.main.decision``, by pair; empty before the first decision.
     """
-    if not is_stored(con, "decision"):
+    if not exists(con, "linkage.main.decision"):
         columns = (column.split() for column in DDL["decision"].split(", "))
         nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns)
         return con.execute(f"SELECT {nothing} LIMIT 0").pl()

@@ -9,11 +9,11 @@ import polars as pl
 
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.intervals import wilson, with_wilson
+from linked_cyp.core.sql import exists
 from linked_cyp.linkage.model.parameters import Parameters
 from linked_cyp.linkage.pairs.edges import classed_pairs_sql, prior_weight
 from linked_cyp.linkage.review.decisions import DECISIONS, newest_decisions
 from linked_cyp.linkage.review.sampling import BAND
-from linked_cyp.linkage.review.tables import is_stored
 from linked_cyp.linkage.review.thresholds import Choice, choose_thresholds, thresholds_in_force
 
 
@@ -55,7 +55,7 @@ def standing(con: duckdb.DuckDBPyConnection) -> Standing:
     """Counts, agreement and precision of what has been reviewed."""
     with value_free("summing up the review"):
         sheets, drawn = 0, 0
-        if is_stored(con, "review_sheet"):
+        if exists(con, "linkage.main.review_sheet"):
             sheets, drawn = con.execute(
                 "SELECT count(*), coalesce(sum(pairs), 0) FROM linkage.main.review_sheet"
             ).fetchall()[0]
@@ -117,7 +117,7 @@ def _decided(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     scored; whether it was refused is as it was, since the decision itself may part it now.
     """
     newest = newest_decisions(con).select("record_key_l", "record_key_r", "sheet_id", "decision")
-    if not is_stored(con, "review_pair"):
+    if not exists(con, "linkage.main.review_pair"):
         return pl.DataFrame(
             schema={
                 "decision": pl.String,

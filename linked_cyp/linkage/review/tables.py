@@ -28,13 +28,3 @@ def ensure_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing; needs a writable ``linkage`` catalog."""
     for name, columns in DDL.items():
         con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.{name} ({columns})")
-
-
-def is_stored(con: duckdb.DuckDBPyConnection, name: str) -> bool:
-    return bool(
-        con.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE database_name = 'linkage'"
-            " AND schema_name = 'main' AND table_name = ?",
-            [name],
-        ).fetchall()
-    )

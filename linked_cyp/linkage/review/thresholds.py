@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import exists
 from linked_cyp.linkage.model.parameters import Loss, Parameters
 from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
-from linked_cyp.linkage.review.tables import ensure_tables, is_stored
+from linked_cyp.linkage.review.tables import ensure_tables
 
 FEWEST_LABELLED = 50  # fewer labelled pairs of a class say too little to move its threshold
 RESAMPLES = 500
@@ -56,7 +57,7 @@ class Choice:
 
 def thresholds_in_force(con: duckdb.DuckDBPyConnection, chosen: Parameters) -> dict[str, float]:
     """The newest weight of ``linkage.main.threshold`` by edge class, else the parameters'."""
-    if not is_stored(con, "threshold"):
+    if not exists(con, "linkage.main.threshold"):
         return dict(chosen.thresholds)
     rows = con.execute(
         "SELECT edge_class, weight FROM linkage.main.threshold"

@@ -21,7 +21,7 @@ from linked_cyp.ingest.encoded.statement import Problem, Statement
 from linked_cyp.ingest.landing import STATEMENT, identify
 from linked_cyp.ingest.ledger import ARCHIVE, REJECTED
 from linked_cyp.linkage import build_person_records
-from linked_cyp.linkage.checks import person_record_rules
+from linked_cyp.linkage.records.checks import person_record_rules
 from linked_cyp.pseudonymise import erasure
 from linked_cyp.supplier.encode import encode
 from linked_cyp_tests.encoded_support import (

@@ -14,11 +14,11 @@ from linked_cyp.expectations.suite import run_rules
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage import predict, train
-from linked_cyp.linkage.checks import pairs_rules
 from linked_cyp.linkage.model import settings as model
 from linked_cyp.linkage.model.parameters import parameters
 from linked_cyp.linkage.model.settings import CHEAP_ONLY
 from linked_cyp.linkage.pairs.blocking import CHEAP, ELIGIBLE, count_candidates
+from linked_cyp.linkage.pairs.checks import pairs_rules
 from linked_cyp.linkage.records import writing as records
 from linked_cyp.linkage.records.writing import write_person_records
 from linked_cyp_tests.unit.linkage.linkage_population import NO_ALIASES, SOURCES, population

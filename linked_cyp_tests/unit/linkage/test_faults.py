@@ -25,9 +25,9 @@ from linked_cyp.linkage import (
     train,
     update_registry,
 )
-from linked_cyp.linkage.checks import bridge_rules
 from linked_cyp.linkage.model.splink_session import _quiet
 from linked_cyp.linkage.persons import resolution
+from linked_cyp.linkage.persons.checks import bridge_rules
 from linked_cyp.linkage.records import identities
 from linked_cyp.linkage.report import rules
 from linked_cyp.pseudonymise import deliveries as pseudonymise

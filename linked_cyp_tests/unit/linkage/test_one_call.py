@@ -11,7 +11,7 @@ import pytest
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage import link
-from linked_cyp.linkage.frames import as_frame, identities, role_columns
+from linked_cyp.linkage.link.frames import as_frame, identities, role_columns
 from linked_cyp.linkage.report.evaluate import pairwise
 from linked_cyp_tests.unit.linkage.linkage_population import Population, population
 

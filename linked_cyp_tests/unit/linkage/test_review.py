@@ -26,9 +26,9 @@ from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.keys import Keys, create_master_key
 from linked_cyp.identity.person_records import COLUMNS, TOKENS
 from linked_cyp.linkage import predict, resolve, train
-from linked_cyp.linkage.checks import person_rules
 from linked_cyp.linkage.model.parameters import Loss, parameters
 from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, edge_class_sql
+from linked_cyp.linkage.persons.checks import person_rules
 from linked_cyp.linkage.persons.joining import REASONS
 from linked_cyp.linkage.records.writing import write_person_records
 from linked_cyp.linkage.review.decisions import newest_decisions, record_decisions

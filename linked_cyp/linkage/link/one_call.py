@@ -16,7 +16,7 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.identity.comparisons import level_number
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.keys import Keys
-from linked_cyp.linkage.frames import aliases, as_frame, batches, identities, role_columns
+from linked_cyp.linkage.link.frames import aliases, as_frame, batches, identities, role_columns
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.model.training import train
 from linked_cyp.linkage.pairs.edges import LOCAL, prior_weight

@@ -1,105 +1,22 @@
-"""What must hold for each table of linkage, as rules for :mod:`linked_cyp.expectations`."""
+"""What must hold for persons and ids, as rules for :mod:`linked_cyp.expectations`.
+
+:data:`RULES` are those of every table of linkage.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from linked_cyp.expectations.rules import Rule, between, in_set, not_null, unique, zero_rows
-from linked_cyp.identity.person_records import TOKENS
+from linked_cyp.linkage.model.checks import model_rules
 from linked_cyp.linkage.model.parameters import parameters
-from linked_cyp.linkage.model.settings import CHEAP_ONLY
+from linked_cyp.linkage.pairs.checks import pairs_rules
 from linked_cyp.linkage.pairs.edges import twin_sql
 from linked_cyp.linkage.persons.bridge import TIERS
 from linked_cyp.linkage.persons.registry import EVENTS
 from linked_cyp.linkage.persons.resolution import REASONS
+from linked_cyp.linkage.records.checks import person_record_rules
 from linked_cyp.linkage.review.decisions import newest_sql
-
-
-def person_record_rules() -> list[Rule]:
-    """Relation ``linkage.main.person_record``."""
-    return [
-        unique(["record_id"]),
-        not_null("record_key"),
-        unique(["record_key", "alternative"], name="record_key__unique"),
-        *(between(token, 0, None, "error") for token in TOKENS),
-        in_set("sex", (1, 2), "error"),
-        zero_rows(
-            "record_key__has_current_row",
-            "SELECT record_key FROM {batch} GROUP BY 1 HAVING min(alternative) <> 0",
-            "Every source person has one row of current values.",
-        ),
-        zero_rows(
-            "birth_date__known",
-            "SELECT 1 FROM {batch} WHERE alternative = 0 AND birth_date IS NULL",
-            "Every source person has a date of birth.",
-            "warn",
-        ),
-        zero_rows(
-            "record__has_link_key",
-            "SELECT 1 FROM {batch} WHERE alternative = 0 AND nhs IS NULL AND upn IS NULL"
-            " AND la_child IS NULL AND (birth_date IS NULL OR postcode IS NULL)",
-            "Every source person has an identifier, or a date of birth and a postcode.",
-            "warn",
-        ),
-        zero_rows(
-            "encoded__exclusions_current",
-            "SELECT 1 FROM {schema}.delivery WHERE lacks_exclusions",
-            "No encoded delivery is from before an exclusion of its feed: who was adopted, say, was"
-            " marked by its supplier under the exclusions of then. It must be encoded again.",
-        ),
-        zero_rows(
-            "encoded__version_current",
-            "SELECT 1 FROM {schema}.delivery WHERE is_outdated",
-            "Every encoded delivery was encoded by this version of linked-cyp.",
-            "warn",
-        ),
-    ]
-
-
-def model_rules() -> list[Rule]:
-    """Relation ``linkage.main.model``."""
-    return [
-        unique(["model_id"]),
-        zero_rows(
-            "parameters__complete",
-            "SELECT 1 FROM (SELECT unnest(parameters, recursive := true) FROM {batch})"
-            " WHERE m IS NULL OR u IS NULL OR NOT (m > 0 AND m < 1 AND u > 0 AND u < 1)",
-            "Every level of every comparison has an m and a u between 0 and 1.",
-        ),
-    ]
-
-
-def pairs_rules() -> list[Rule]:
-    """Relation ``linkage.main.pairs``."""
-    excluded = (
-        "SELECT 1 FROM {batch} p JOIN {schema}.person_record r ON r.record_key IN"
-        " (p.record_key_l, p.record_key_r) WHERE r.exclusion IS NOT NULL"
-    )
-    return [
-        unique(["record_key_l", "record_key_r"], name="pair__unique"),
-        between("match_weight", parameters().lowest_weight, None, "error"),
-        zero_rows(
-            "pair__ordered",
-            "SELECT 1 FROM {batch} WHERE record_key_l >= record_key_r",
-            "A pair is two different records, the smaller key first.",
-        ),
-        zero_rows(
-            "exclusion__respected",
-            excluded,
-            "No pair touches an adopted, sensitive, superseded or withheld record.",
-        ),
-        zero_rows(
-            "blocking__rules_used",
-            f"SELECT 1 FROM {{schema}}.blocking WHERE NOT is_used AND rule NOT IN {CHEAP_ONLY}",
-            "No blocking rule finds so many candidates that it was left out.",
-            "warn",
-        ),
-        zero_rows(
-            "blocking__groups_paired",
-            "SELECT 1 FROM {schema}.blocking WHERE oversize_groups > 0",
-            "No blocking rule meets a group too large to pair (a placeholder that slipped"
-            " through, the postcode of an institution).",
-            "warn",
-        ),
-    ]
 
 
 def person_rules() -> list[Rule]:
@@ -166,6 +83,11 @@ def _person_rules() -> list[Rule]:
             "Every source person belongs to a person.",
         ),
         zero_rows(
+            "refused__known_reason",
+            f"SELECT 1 FROM {{schema}}.refused WHERE reason NOT IN {tuple(REASONS.values())}",
+            "What was kept apart says why.",
+        ),
+        zero_rows(
             "cluster__size",
             "SELECT cluster FROM {batch} GROUP BY 1 HAVING count(*) > 50",
             "No person is made of more than 50 source persons.",
@@ -198,11 +120,6 @@ def _alias(identifier: str) -> str:
     )
 
 
-def refused_rules() -> list[Rule]:
-    """Relation ``linkage.main.refused``."""
-    return [in_set("reason", tuple(REASONS.values()), "error")]
-
-
 def registry_rules() -> list[Rule]:
     """Relation ``linkage.main.registry``."""
     return [
@@ -221,12 +138,12 @@ def registry_rules() -> list[Rule]:
             " WHERE g.is_current GROUP BY 1 HAVING count(DISTINCT p.cluster) > 1",
             "No id stands for two persons.",
         ),
+        zero_rows(
+            "event__known",
+            f"SELECT 1 FROM {{schema}}.event WHERE event NOT IN {EVENTS} OR person_id IS NULL",
+            "What happened to an id is one of the known events.",
+        ),
     ]
-
-
-def event_rules() -> list[Rule]:
-    """Relation ``linkage.main.event``."""
-    return [in_set("event", EVENTS, "error"), not_null("person_id")]
 
 
 def bridge_rules() -> list[Rule]:
@@ -245,12 +162,11 @@ def bridge_rules() -> list[Rule]:
     ]
 
 
-LINKAGE_RULES = {
+RULES: Mapping[str, Callable[[], list[Rule]]] = {
     "person_record": person_record_rules,
     "model": model_rules,
     "pairs": pairs_rules,
     "person": person_rules,
-    "refused": refused_rules,
     "registry": registry_rules,
-    "event": event_rules,
+    "bridge": bridge_rules,
 }
