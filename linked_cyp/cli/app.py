@@ -113,17 +113,15 @@ def refresh() -> None:
     _run_job(settings, "refresh", "Linking, curating and releasing")
 
 
-@app.command(
-    epilog="Example: [bold]linked-cyp validate ~/return/episodes.csv --feed ssda903 "
-    "--year 2025[/bold]"
-)
+@app.command(epilog="Example: [bold]linked-cyp validate ~/return --report ~/checked[/bold]")
 def validate(
     path: Annotated[Path, typer.Argument(exists=True, help="A file, or a folder of files.")],
     feed: Annotated[
         str | None, typer.Option(help="Which return it is; by default found from the headers.")
     ] = None,
     year: Annotated[
-        int | None, typer.Option(help="Collection year, named by the year it ends in.")
+        int | None,
+        typer.Option(help="Collection year, by the year it ends in; by default the return's own."),
     ] = None,
     last_year: Annotated[
         Path | None, typer.Option(exists=True, help="Last year's return, to compare with.")
@@ -132,14 +130,18 @@ def validate(
         Path | None, typer.Option("--report", help="A folder for the page and the CSV.")
     ] = None,
     values: Annotated[
-        bool, typer.Option("--values", help="The CSV shows the values: your own return only.")
+        bool,
+        typer.Option(
+            "--values", help="The report shows children and values: your own return only."
+        ),
     ] = False,
 ) -> None:
     """Check a return before sending it: what is wrong, by file, table, row and rule.
 
     The Department for Education's rules are part of it for the looked-after children return and
     the children in need census. Needs no key and keeps nothing but the report you ask for. Values
-    are never printed. Exits with 1 when rows would be refused.
+    are never printed. Exits with 0 when nothing stops the return, 1 when something does or the
+    check could not be made, and 3 when none of the Department's rules ran.
     """
     from linked_cyp.supplier.validation import validate_path
     from linked_cyp.supplier.validation_output import show, write_report
@@ -156,8 +158,12 @@ def validate(
     if report_to is not None:
         for file in write_report(report, report_to):
             console.print(f"Wrote {file}", highlight=False, soft_wrap=True)
+    if report.no_rules:
+        errors.print(f"[red]error:[/red] {report.no_rules}", highlight=False)
     if not report.acceptable:
         raise typer.Exit(1)
+    if report.no_rules:
+        raise typer.Exit(3)
 
 
 @app.command(epilog="Example: [bold]linked-cyp release demo[/bold]")

@@ -192,6 +192,30 @@ def _entries(feed: str) -> tuple[Mapping[str, Any], ...]:
 
 
 @cache
+def codes_expected(feed: str, year: int) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """By rule code, the codes that its field may hold in a year, with their labels where known.
+
+    Only rules that are about codes: ``allowed`` and ``required_code``.
+    """
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for entry in _entries(feed):
+        about = entry.get("allowed") or entry.get("required_code")
+        if about and entry.get("since", 0) <= year <= entry.get("until", 9999):
+            whole = [spec for field, spec in about.items() if field in entry["fields"]]
+            codes = [pair for spec in whole for pair in _labelled(feed, year, spec)]
+            if codes:  # not where they are only a part of the field
+                found[str(entry["code"])] = tuple(dict.fromkeys(codes))
+    return found
+
+
+def _labelled(feed: str, year: int, spec: str | Sequence[Any]) -> list[tuple[str, str]]:
+    known = definitions(feed).codes.get(spec) if isinstance(spec, str) else spec
+    if known is not None:
+        return [(str(code), "") for code in known]
+    return [(c.code, c.label) for c in _codesets()[spec].at(year).codes]
+
+
+@cache
 def _codesets() -> Mapping[str, Any]:
     return load_codesets(PROJECT_ROOT / "data_contracts" / "codesets")
 

@@ -3,22 +3,22 @@
 The same reading and judging as ingest, in memory, without a store or a key; then the contract's
 own rules on what was read (codes in force, identifier formats, ranges, references), and for the
 returns that have them the Department for Education's rules. A report holds names, rules, row
-numbers and counts; a value only where it was asked for.
+numbers and counts; values and children's ids only where they were asked for.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
-from linked_cyp.contracts.model import Contract, Table, in_force, load_contracts
+from linked_cyp.contracts.model import Contract, Table, load_contracts
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.dfe_rules import has_rules
@@ -29,6 +29,7 @@ from linked_cyp.dfe_rules.delivery import (
     check_delivery,
     keep_as_last_year,
 )
+from linked_cyp.dfe_rules.rules import definitions, feeds_with_rules
 from linked_cyp.ingest.landing import data_files
 from linked_cyp.ingest.readers import (
     SourceFile,
@@ -37,38 +38,28 @@ from linked_cyp.ingest.readers import (
     likeliest_feed,
     stage_delivery,
 )
+from linked_cyp.ingest.readers.conform import TEXT_PREFIX
 from linked_cyp.ingest.readers.staging import HARMLESS, PROBLEMS, problem_counts
+from linked_cyp.supplier import wording
+from linked_cyp.supplier.collection_year import CollectionYear, agreed_year, found_year
 
 if TYPE_CHECKING:
     from linked_cyp.expectations import Rule
 
-ROWS_SHOWN = 10
 Severity = Literal["error", "warning"]
-
-_MESSAGES: Mapping[str, str] = {
-    "row__structure": "does not have the header's columns: a quote left open, or a missing or "
-    "extra delimiter",
-    "row__blank": "is empty",
-    "row__duplicate": "repeats an earlier row exactly",
-    "key__unique": "has the key of an earlier row but says something else",
-    "file__unrecognised": "The header is not that of any table of this return",
-    "file__column_missing": "A required column is missing",
-    "file__column_repeated": "A column occurs twice",
-    "file__encoding": "The text is neither UTF-8, UTF-16 nor Windows-1252",
-    "file__empty": "The file is empty",
-    "file__malformed": "The XML is not well formed",
-    "file__doctype": "The XML has a document type declaration, which is not accepted",
-}
+# What tells whose a row is, the best first.
+_CHILD_ROLES = ("la_child_id", "nhs_number", "upn")
 
 
 @dataclass(frozen=True)
 class Finding:
     """One rule broken in one column of one file.
 
-    ``column`` is our name, ``written`` the supplier's. ``count`` is how often; ``row_numbers``
-    are the first few data rows (1 is the row after the header; in XML the n-th of that table's
-    elements). An ``error`` means rows are refused, a ``warning`` that they are taken as they are
-    or with the value blanked.
+    ``table`` and ``written`` are the supplier's names, ``column`` is ours. ``count`` is how often;
+    ``row_numbers`` are all the data rows (1 is the row after the header; in XML the n-th of that
+    table's elements). An ``error`` stops rows, a file or the return; with a ``warning`` rows are
+    taken as they are, once, or with the value left out. ``expected``, ``advice`` and ``codes``
+    (code and label) are for the person who puts it right.
     """
 
     file: str
@@ -80,10 +71,15 @@ class Finding:
     count: int
     row_numbers: tuple[int, ...]
     message: str
+    expected: str = ""
+    advice: str = ""
+    codes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class FileSummary:
+    """``tables`` are the supplier's names of what the file was recognised as."""
+
     file: str
     tables: tuple[str, ...]
     encoding: str | None
@@ -93,12 +89,30 @@ class FileSummary:
 
 
 @dataclass(frozen=True)
+class ReportedRow:
+    """One row of the return that a report speaks of.
+
+    ``element`` is its place in an XML file. ``child`` and ``values`` (by the supplier's column
+    names) only where values were asked for.
+    """
+
+    file: str
+    table: str
+    number: int
+    element: str = ""
+    child: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ValidationReport:
     """The report on a file or a folder; ``acceptable`` when nothing in it would be refused.
 
-    ``failures`` are of the Department's rules, which never refuse a row: ``rules_run`` counts
-    those that ran, ``rules_waiting`` names those that lacked a table, last year's return or facts
-    that are not in a return (postcode distances, Ofsted's providers).
+    ``rows`` is how many were read; ``refused`` of them would be set aside, ``left_out`` are empty
+    or repeat another, and ``rows_found`` have at least one of the ``found`` findings (a row that
+    breaks two rules is two). ``failures`` are of the Department's rules, which never refuse a row:
+    ``rules_run`` counts those that ran, ``rules_waiting`` names those that did not. ``reported``
+    has the rows with a finding, and where values were asked for every row of a child with one.
     """
 
     feed: str
@@ -111,13 +125,43 @@ class ValidationReport:
     failures: tuple[RuleFailures, ...] = field(default=())
     rules_run: int = 0
     rules_waiting: tuple[str, ...] = ()
+    left_out: int = 0
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    reported: tuple[ReportedRow, ...] = ()
+    with_values: bool = False
 
     @property
     def acceptable(self) -> bool:
         return not any(finding.severity == "error" for finding in self.findings)
 
+    @property
+    def found(self) -> int:
+        """How many findings there are, each row of each rule counted."""
+        return sum(f.count for f in self.findings) + sum(f.count for f in self.failures)
+
+    @property
+    def rows_found(self) -> int:
+        """How many rows have a finding."""
+        return len(_rows_found(self.findings, self.failures))
+
+    @property
+    def no_rules(self) -> str:
+        """Why none of the Department's rules ran, where there are some for this return."""
+        if self.rules_run or self.feed not in feeds_with_rules():
+            return ""
+        first, last = definitions(self.feed).years
+        if not first <= self.year <= last:
+            return (
+                f"None of the Department's rules ran: they are known for the collections of "
+                f"{first} to {last}, and this return is checked for {self.year}."
+            )
+        return "None of the Department's rules ran: none of the tables they need is there."
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"acceptable": self.acceptable}, indent=2)
+        """The report without its rows, as a machine reads it."""
+        shown = asdict(replace(self, reported=()))
+        return json.dumps(shown | {"acceptable": self.acceptable}, indent=2)
 
 
 def validate_path(
@@ -135,27 +179,67 @@ def validate_path(
         path: a file or a folder. Required tables are asked for only of a folder.
         contracts_folder: where the contracts are.
         feed: which return it is; by default found from headers and XML roots.
-        year: collection year; by default the financial year of today.
+        year: collection year; by default the one that the return says it is of.
         last: last year's return, for the rules that compare with it.
-        values: whether failures of the Department's rules carry the values they are about.
+        values: whether the report carries children's ids and the values of their rows.
 
     Raises:
-        LinkedCypError: nothing to read, or no feed given and none recognised.
+        LinkedCypError: nothing to read, no feed given and none recognised, or ``year`` or ``last``
+            contradict what the files say.
     """
-    contracts = load_contracts(contracts_folder)
-    files = _files(path)
+    return validate_files(
+        load_contracts(contracts_folder),
+        _files(path),
+        feed=feed,
+        year=year,
+        whole=path.is_dir(),
+        last=_files(last) if last else (),
+        last_whole=last is not None and last.is_dir(),
+        values=values,
+    )
+
+
+def validate_files(
+    contracts: Mapping[str, Contract],
+    files: Sequence[SourceFile],
+    *,
+    feed: str | None = None,
+    year: int | None = None,
+    whole: bool = True,
+    last: Sequence[SourceFile] = (),
+    last_whole: bool = True,
+    values: bool = False,
+) -> ValidationReport:
+    """Validate files as one delivery of whichever feed they are of; see :func:`validate_path`."""
     if feed is not None and feed not in contracts:
         raise LinkedCypError(f"there is no feed {feed}; there are {', '.join(contracts)}")
     contract = contracts[feed] if feed else likeliest_feed(contracts.values(), files)
     if contract is None:
         raise LinkedCypError("the files are of no return we know; name it with --feed")
-    return validate(
-        contract,
-        files,
-        year or _this_year(date.today()),
-        whole=path.is_dir(),
-        last=_files(last) if last else (),
-        values=values,
+    with tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder:
+        work, today = Path(folder), date.today()
+        taken = agreed_year(year, found_year(contract, files, work, today), whole)
+        if last:
+            _must_be_last_year(contract, last, taken, work, last_whole)
+    report = validate(contract, files, taken.year, whole=whole, last=last, values=values)
+    return replace(report, reason=taken.reason)
+
+
+def _must_be_last_year(
+    contract: Contract, last: Sequence[SourceFile], taken: CollectionYear, work: Path, whole: bool
+) -> None:
+    if likeliest_feed([contract], last) is None:
+        raise LinkedCypError(
+            f"what was given as last year's return is not read as {contract.title}: none of its "
+            "files has the names of its columns"
+        )
+    before = found_year(contract, last, work, date.today())
+    agreed_year(
+        taken.year - 1,
+        before,
+        whole,
+        "what was given as last year's return",
+        "give the return of the year before",
     )
 
 
@@ -180,14 +264,13 @@ def validate(
     Args:
         whole: the files are all there is, so a required table must be among them.
         last: last year's return, for the Department's rules that compare with it.
-        values: whether failures of the Department's rules carry the values they are about.
+        values: whether the report carries children's ids and the values of their rows.
 
     Raises:
         LinkedCypError: reading failed for a reason that is not the files'.
     """
     names = {file.index: file.name for file in files}
     by_department = has_rules(contract.feed, year)
-    run = RulesRun((), 0, ())
     # a return is small: a second thread would cost more than it does
     with (
         tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder,
@@ -197,40 +280,150 @@ def validate(
         before: Tables | None = None
         if last and by_department:
             with stage_delivery(con, contract, last, Path(folder), year - 1) as staged:
-                before = keep_as_last_year(con, staged)
+                before = _last_year(con, staged, {file.index: file.name for file in last})
         with (
             value_free("validating"),
             stage_delivery(con, contract, files, Path(folder), year) as staged,
         ):
-            counts = [problem_counts(con, name) for name in staged.tables]
-            findings = _problems(con, staged, names)
-            findings += _broken_rules(con, staged, names, year)
-            findings += _absent(staged) if whole else []
-            if by_department:
-                run = check_delivery(con, staged, names, year, before, values=values)
-            rows = sum(result.rows for result in staged.files)
-            unassigned = sum(r.unassigned for r in staged.files)
-            refused = sum(c["rows"] + c["file_rows"] for c in counts) + unassigned
-            summaries = tuple(
-                FileSummary(
-                    names[r.index], r.tables, r.encoding, r.rows, r.undeclared, r.out_of_force
-                )
-                for r in staged.files
-            )
-    order = {"error": 0, "warning": 1}
-    findings.sort(key=lambda f: (f.file, order[f.severity], f.table or "", f.column or "", f.rule))
+            return _report(con, staged, names, year, before, whole, by_department, values)
+
+
+def _last_year(con: duckdb.DuckDBPyConnection, staged: Staged, names: Mapping[int, str]) -> Tables:
+    refused = [names[result.index] for result in staged.files if result.rule]
+    if refused:
+        raise LinkedCypError(
+            f"last year's return cannot be read: {', '.join(refused)}; "
+            "check it by itself to see why, or leave it out"
+        )
+    return keep_as_last_year(con, staged)
+
+
+def _report(
+    con: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    names: Mapping[int, str],
+    year: int,
+    before: Tables | None,
+    whole: bool,
+    by_department: bool,
+    values: bool,
+) -> ValidationReport:
+    contract = staged.contract
+    counts = [problem_counts(con, name) for name in staged.tables]
+    findings = _problems(con, staged, names)
+    findings += _broken_rules(con, staged, names, year)
+    findings += _absent(staged) if whole else []
+    findings.sort(key=lambda f: (f.severity, f.file, f.table or "", f.column or "", f.rule))
+    run = RulesRun((), 0, ())
+    if by_department:
+        run = check_delivery(con, staged, names, year, before, values=values)
+    unassigned = sum(r.unassigned for r in staged.files)
+    left_out = sum(c["harmless"] for c in counts)
     return ValidationReport(
-        contract.feed,
-        contract.title,
-        year,
-        summaries,
-        rows,
-        refused,
-        tuple(findings),
-        run.failures,
-        run.ran,
-        run.waiting,
+        feed=contract.feed,
+        title=contract.title,
+        year=year,
+        files=_summaries(staged, names),
+        rows=sum(result.rows for result in staged.files),
+        refused=sum(c["rows"] + c["file_rows"] for c in counts) + unassigned - left_out,
+        findings=tuple(findings),
+        failures=run.failures,
+        rules_run=run.ran,
+        rules_waiting=run.waiting,
+        left_out=left_out,
+        reported=_reported(con, staged, names, _rows_found(findings, run.failures), values),
+        with_values=values,
     )
+
+
+def _summaries(staged: Staged, names: Mapping[int, str]) -> tuple[FileSummary, ...]:
+    tables = staged.contract.tables
+    return tuple(
+        FileSummary(
+            names[r.index],
+            tuple(tables[t].physical_name for t in r.tables),
+            r.encoding,
+            r.rows,
+            r.undeclared,
+            tuple(_written_in(tables.values(), r.tables, name) for name in r.out_of_force),
+        )
+        for r in staged.files
+    )
+
+
+def _written_in(tables: Iterable[Table], among: Sequence[str], name: str) -> str:
+    """The supplier's name of one of our columns in the tables of a file."""
+    columns = (c for table in tables if table.name in among for c in table.columns)
+    return next((c.physical_name for c in columns if c.name == name), name)
+
+
+def _rows_found(
+    findings: Iterable[Finding], failures: Iterable[RuleFailures]
+) -> set[tuple[str, str, int]]:
+    """Every row with a finding, by file, table and number."""
+    both: list[Finding | RuleFailures] = [*findings, *failures]
+    return {(f.file, f.table or "", n) for f in both for n in f.row_numbers}
+
+
+def child_column(table: Table) -> str | None:
+    """Our name of the column that says whose a row is."""
+    by_role = {c.linkage_role: c.name for c in reversed(table.columns) if c.linkage_role}
+    return next((by_role[role] for role in _CHILD_ROLES if role in by_role), None)
+
+
+def _reported(
+    con: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    names: Mapping[int, str],
+    found: set[tuple[str, str, int]],
+    values: bool,
+) -> tuple[ReportedRow, ...]:
+    """The rows that a report speaks of, in the order of the files."""
+    rows: list[ReportedRow] = []
+    for item in staged.tables.values():
+        table = item.table.physical_name
+        of_child = child_column(item.table) is not None
+        places = {names[index]: elements for index, elements in item.elements.items()}
+        mine = {(file, n): ReportedRow(file, table, n) for file, t, n in found if t == table}
+        if values:
+            mine |= _with_values(con, item, names, mine)
+        for (file, number), row in mine.items():
+            element = places[file].place(number, child=of_child) if file in places else ""
+            rows.append(replace(row, element=element))
+    if values:
+        children = {row.child for row in rows if (row.file, row.table, row.number) in found}
+        rows = [
+            row
+            for row in rows
+            if (row.file, row.table, row.number) in found or (row.child and row.child in children)
+        ]
+    return tuple(sorted(rows, key=lambda row: (row.file, row.table, row.number)))
+
+
+def _with_values(
+    con: duckdb.DuckDBPyConnection,
+    item: StagedTable,
+    names: Mapping[int, str],
+    mine: Mapping[tuple[str, int], ReportedRow],
+) -> dict[tuple[str, int], ReportedRow]:
+    """All rows of a table as they were written."""
+    columns = [item.table.column(name) for name in item.present]
+    texts = [quoted(c.name if c.type == "string" else TEXT_PREFIX + c.name) for c in columns]
+    name = child_column(item.table)
+    place = item.present.index(name) if name in item.present else None
+    written = [c.physical_name for c in columns]
+    found = {}
+    for index, number, *told in con.execute(
+        f"SELECT {', '.join(['source_file', 'row_number', *texts])} FROM {item.relation}"
+    ).fetchall():
+        found[names[index], number] = ReportedRow(
+            names[index],
+            item.table.physical_name,
+            number,
+            child=told[place] or "" if place is not None else "",
+            values={w: t or "" for w, t in zip(written, told, strict=True)},
+        )
+    return found
 
 
 def _problems(
@@ -240,48 +433,44 @@ def _problems(
     rows = con.execute(
         "SELECT source_file, table_name, column_name, rule, scope, "
         "CASE WHEN scope = 'file' THEN sum(rows) ELSE count(*) END, "
-        f"list(row_number ORDER BY row_number)[:{ROWS_SHOWN}] FROM {PROBLEMS} "
+        f"list(row_number ORDER BY row_number) FILTER (row_number NOTNULL) FROM {PROBLEMS} "
         "GROUP BY source_file, table_name, column_name, rule, scope ORDER BY 1, 2, 3, 4"
     ).fetchall()
-    return [
-        Finding(
-            names.get(index, ""),
-            table,
-            column,
-            _written(staged, table, column),
-            rule,
-            "warning" if scope == "cell" or rule in (*HARMLESS, "file__empty") else "error",
-            int(count),
-            tuple(n for n in numbers or () if n is not None),
-            _message(rule, _written(staged, table, column), scope),
+    findings = []
+    for index, table, column, rule, scope, count, numbers in rows:
+        of = staged.contract.tables.get(table)
+        told = of.column(column) if of and column else None
+        words = wording.of_reading(staged.contract, of, told, rule, scope)
+        refused = range(1, int(count) + 1) if scope == "file" else ()
+        harmless = scope == "cell" or rule in (*HARMLESS, "file__empty")
+        findings.append(
+            Finding(
+                names.get(index, ""),
+                of.physical_name if of else None,
+                column,
+                told.physical_name if told else None,
+                rule,
+                "warning" if harmless else "error",
+                max(int(count), 1),
+                tuple(numbers or refused),
+                words.message,
+                words.expected,
+                words.advice,
+            )
         )
-        for index, table, column, rule, scope, count, numbers in rows
-    ]
-
-
-def _written(staged: Staged, table: str | None, column: str | None) -> str | None:
-    """The supplier's name of a column."""
-    if table is None or column is None:
-        return None
-    return staged.contract.tables[table].column(column).physical_name
-
-
-def _message(rule: str, column: str | None, scope: str) -> str:
-    known = _MESSAGES.get(rule)
-    if known:
-        return f"The row {known}." if scope == "row" else f"{known}."
-    if rule.endswith("__required"):
-        return f"{column} is missing; the row is refused."
-    blanked = "the value is left out" if scope == "cell" else "the row is refused"
-    return f"{column} cannot be read as its type; {blanked}."
+    return findings
 
 
 def _absent(staged: Staged) -> list[Finding]:
     read = {name for result in staged.files if not result.rule for name in result.tables}
+    missing = [t for t in staged.in_force.tables.values() if t.required and t.name not in read]
     return [
-        Finding("", t.name, None, None, "table__required", "error", 1, (), f"{t.name} is missing.")
-        for t in staged.in_force.tables.values()
-        if t.required and t.name not in read
+        Finding(
+            *("", t.physical_name, None, None, "table__required", "error", 1, ()),
+            *(w.message, w.expected, w.advice),
+        )
+        for t in missing
+        for w in (wording.of_absence(t),)
     ]
 
 
@@ -301,27 +490,37 @@ def _broken_rules(
             breach = _breach(rule, staged)
             if breach is None:
                 continue
-            for index, count, numbers in con.execute(_breaking_rows(item, breach)).fetchall():
-                findings.append(
-                    Finding(
-                        names.get(index, ""),
-                        item.table.name,
-                        rule.columns[-1],
-                        item.table.column(rule.columns[-1]).physical_name,
-                        rule.name,
-                        "warning",
-                        int(count),
-                        tuple(numbers),
-                        _expected(rule, item.table, year),
-                    )
-                )
+            for index, numbers in con.execute(_breaking_rows(item, breach)).fetchall():
+                findings.append(_broken(item.table, rule, staged, year, names[index], numbers))
     return findings
+
+
+def _broken(
+    table: Table, rule: Rule, staged: Staged, year: int, file: str, numbers: Sequence[int]
+) -> Finding:
+    parent = staged.contract.tables.get(str(rule.arguments.get("table", "")).partition("__")[2])
+    words = wording.of_rule(rule, table, parent, year)
+    column = table.column(rule.columns[-1])
+    return Finding(
+        file,
+        table.physical_name,
+        column.name,
+        column.physical_name,
+        rule.name,
+        "warning",
+        len(numbers),
+        tuple(numbers),
+        words.message,
+        words.expected,
+        words.advice,
+        words.codes,
+    )
 
 
 def _breaking_rows(item: StagedTable, breach: str) -> str:
     return (
-        f"SELECT source_file, count(*), list(row_number ORDER BY row_number)[:{ROWS_SHOWN}] "
-        f"FROM {item.relation} AS s WHERE {breach} GROUP BY source_file"
+        f"SELECT source_file, list(row_number ORDER BY row_number) FROM {item.relation} AS s "
+        f"WHERE {breach} GROUP BY source_file"
     )
 
 
@@ -351,21 +550,9 @@ def _breach(rule: Rule, staged: Staged) -> str | None:
     return None
 
 
-def _expected(rule: Rule, table: Table, year: int) -> str:
-    column = table.column(rule.columns[-1])
-    old = [c for c in (column.codeset.codes if column.codeset else ()) if not in_force(c, year)]
-    if rule.kind == "in_set" and old:
-        return f"Expected: {rule.description} ({len(old)} codes of other years are not.)"
-    return f"Expected: {rule.description}"
-
-
 def _sql(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return str(value)
     if isinstance(value, date):
         return f"{'TIMESTAMP' if hasattr(value, 'hour') else 'DATE'} '{value.isoformat()}'"
     return literal(str(value))
-
-
-def _this_year(today: date) -> int:
-    return today.year + 1 if today.month >= 4 else today.year

@@ -208,6 +208,34 @@ def test_a_bad_file_is_reported_by_row_and_rule_and_not_by_value(run: Run, tmp_p
     assert not any(secret in ended.out + ended.err for secret in SECRETS)
 
 
+def test_validate_says_the_year_and_ends_with_the_documented_code(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "census.xml"
+
+    def census(year: int, child_id: str) -> None:
+        file.write_text(
+            f"<Message><Header><CollectionDetails><Collection>CIN</Collection><Year>{year}</Year>"
+            f"<ReferenceDate>{year}-03-31</ReferenceDate></CollectionDetails><Source><LEA>301</LEA>"
+            f"</Source></Header><Children><Child><ChildIdentifiers>{child_id}<PersonBirthDate>"
+            "2012-05-06</PersonBirthDate></ChildIdentifiers></Child></Children></Message>"
+        )
+
+    census(2025, "<LAchildID>K1</LAchildID>")
+    ended = run("validate", str(file))
+    assert (ended.code, "collection year 2025" in ended.out) == (0, True)
+    assert "the return says so" in ended.out
+    assert run("validate", str(file), "--year", "2024").code == 1
+    assert "not of 2024 but of 2025" in refused(run("validate", str(file), "--year", "2024"))
+    assert "20255 is not a collection year" in refused(
+        run("validate", str(file), "--year", "20255")
+    )
+    census(2019, "<LAchildID>K1</LAchildID>")
+    ended = run("validate", str(file))
+    assert ended.code == 3
+    assert "None of the Department's rules ran" in ended.err
+    census(2025, "")
+    assert run("validate", str(file)).code == 1
+
+
 def test_validate_needs_no_key_and_keeps_nothing(
     run: Run, settings: Settings, tmp_path: Path
 ) -> None:

@@ -63,6 +63,8 @@ def stage(
         root=ROOT,
         tags=("CHILD",),
         walk=_Walk,
+        elements={table: element for element, table in ELEMENTS.items()}
+        | dict.fromkeys(("Header", *IN_HEADER), "HEADER"),
     )
     delimited.stage(con, staged, [s for s in files if s.index not in markup], work)
     staged.files.sort(key=lambda result: result.index)

@@ -7,6 +7,7 @@ Nothing is in a store until a delivery is accepted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,31 @@ class FileResult:
         return self.rows if self.rule and not self.tables else 0
 
 
+@dataclass(frozen=True)
+class Elements:
+    """Where the rows of one table stand in an XML file.
+
+    ``child`` and ``row`` are the elements' names; ``ends`` counts the table's rows after each
+    child of the file, in document order.
+    """
+
+    child: str
+    row: str
+    ends: Sequence[int]
+
+    def place(self, row_number: int, *, child: bool = True) -> str:
+        """A row (from 1) as a person finds it: the n-th child, and which element inside it.
+
+        Args:
+            child: the table's rows belong to children.
+        """
+        if not child:
+            return f"{self.row} {row_number}"
+        of = bisect_left(self.ends, row_number)
+        before = self.ends[of - 1] if of else 0
+        return f"{self.child} {of + 1}, {self.row} {row_number - before}"
+
+
 @dataclass
 class StagedTable:
     """The rows of one contract table in one delivery.
@@ -65,6 +91,7 @@ class StagedTable:
     ``relation`` holds the rows that could be split into columns: ``source_file``, ``row_number``,
     the ``present`` columns typed, and ``text__<column>`` beside those that are not text.
     ``received`` counts these and the rows that could not be split or were refused with their file.
+    ``elements`` has the places of the rows of each XML file, by its index.
     """
 
     table: Table
@@ -72,6 +99,7 @@ class StagedTable:
     relation: str
     received: int = 0
     unsplit: int = 0
+    elements: dict[int, Elements] = field(default_factory=dict)
 
 
 @dataclass

@@ -6,7 +6,8 @@ repaired by the parser.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from linked_cyp.ingest.readers.conform import stage_query
 from linked_cyp.ingest.readers.files import FileFacts, inspect
 from linked_cyp.ingest.readers.headers import normalise
 from linked_cyp.ingest.readers.staging import (
+    Elements,
     FileResult,
     SourceFile,
     Staged,
@@ -52,6 +54,7 @@ def stage_returns(
     root: str,
     tags: Sequence[str],
     walk: Callable[[Mapping[str, Writer], int], Walk],
+    elements: Mapping[str, str] | None = None,
 ) -> None:
     """Stage the XML returns of one delivery.
 
@@ -60,11 +63,15 @@ def stage_returns(
         staged: receives the tables and file results.
         files: what to read.
         root: name of the root element, without namespace.
-        tags: elements that a walk takes, without namespace.
+        tags: elements that a walk takes, without namespace; the first is a child's.
         walk: makes a file's walk from the writers (by normalised table name) and the file's index.
+        elements: what a row of a table is called in the file, where it is not as the table is.
     """
+    named = elements or {}
     writers = {
-        normalise(table.physical_name): Writer(con, staged.contract, table)
+        normalise(table.physical_name): Writer(
+            con, staged.contract, table, named.get(table.physical_name, table.physical_name)
+        )
         for table in staged.contract.tables.values()
     }
     for source in files:
@@ -74,7 +81,7 @@ def stage_returns(
         rule = refusal(source.path, facts, root)
         if rule is None:
             walked = walk(writers, source.index)
-            rule = _read(source.path, facts, tags, walked)
+            rule = _read(source.path, facts, tags, walked, writers.values())
             walked.flush()
             result.undeclared = tuple(sorted(walked.undeclared))
         if rule is not None:
@@ -83,7 +90,7 @@ def stage_returns(
             result.tables = tuple(w.table.name for w in writers.values() if w.file_rows)
             result.rows = sum(w.file_rows for w in writers.values())
         for writer in writers.values():
-            writer.end_file()
+            writer.end_file(source.index, tags[0])
     for writer in writers.values():
         if writer.target is not None:
             writer.target.received = writer.rows
@@ -105,7 +112,9 @@ def is_markup(path: Path) -> bool:
     return start.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith(b"<")
 
 
-def _read(path: Path, facts: FileFacts, tags: Sequence[str], walk: Walk) -> str | None:
+def _read(
+    path: Path, facts: FileFacts, tags: Sequence[str], walk: Walk, writers: Iterable[Writer]
+) -> str | None:
     """Walk one file; the rule it breaks, None when it was read to its end."""
     wanted = tuple(f"{{*}}{tag}" for tag in tags)
     try:
@@ -115,6 +124,9 @@ def _read(path: Path, facts: FileFacts, tags: Sequence[str], walk: Walk) -> str 
             ):
                 if not walk.take(element):
                     return "file__unrecognised"
+                if local(element) == tags[0]:
+                    for writer in writers:
+                        writer.end_child()
                 _forget(element)
     except etree.XMLSyntaxError:
         return "file__malformed"
@@ -180,10 +192,13 @@ def _refuse(
 class Writer:
     """Rows of one table, kept as text in small batches and staged through the common typing."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, contract: Contract, table: Table) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, table: Table, element: str
+    ) -> None:
         self.con = con
         self.contract = contract
         self.table = table
+        self.element = element
         self.target: StagedTable | None = None
         self.places: dict[str, int] = {}
         for place, column in enumerate(table.columns):
@@ -192,14 +207,22 @@ class Writer:
         self.rows = self.file_rows = 0
         # Rows of the file being read that are not staged yet: one list of texts each.
         self.batch: list[list[str | None]] = []
+        # The file's rows so far, after each of its children.
+        self.ends = array("q")
 
     def key_places(self, keys: Sequence[str]) -> tuple[tuple[int, int], ...]:
         """(place in the row, place in the keys) of each key this table has."""
         places = ((self.places.get(normalise(key)), n) for n, key in enumerate(keys))
         return tuple((place, n) for place, n in places if place is not None)
 
-    def end_file(self) -> None:
+    def end_child(self) -> None:
+        self.ends.append(self.file_rows + len(self.batch))
+
+    def end_file(self, file: int, child: str) -> None:
+        if self.target is not None:
+            self.target.elements[file] = Elements(child, self.element, self.ends)
         self.file_rows = 0
+        self.ends = array("q")
 
     def flush(self, file: int) -> None:
         """Stage the rows kept so far."""

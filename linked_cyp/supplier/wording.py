@@ -1,0 +1,214 @@
+"""Findings in the words of the person who prepares a return: what is wrong, what was expected, what
+to do about it, with the return's own names of tables and columns and the codes of the year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from linked_cyp.contracts.model import Column, Contract, Table, in_force
+from linked_cyp.ingest.readers.conform import FALSE_WORDS, TRUE_WORDS, date_formats
+
+if TYPE_CHECKING:
+    from linked_cyp.expectations import Rule
+
+Codes = tuple[tuple[str, str], ...]
+_SPREADSHEET = "Export the table again from your system; do not open and save it in a spreadsheet"
+# Rule of the reading -> what is wrong, what was expected, what to do.
+_READING: Mapping[str, tuple[str, str, str]] = {
+    "row__structure": (
+        "The row does not have the header's columns.",
+        "as many fields as the header has, and quotes that are closed",
+        f"Look for a quote left open, or a missing or extra comma. {_SPREADSHEET}.",
+    ),
+    "row__blank": (
+        "The row is empty and is left out.",
+        "a record in every row",
+        "Nothing has to be done; deleting the empty rows makes the figures match.",
+    ),
+    "row__duplicate": (
+        "The row repeats an earlier row exactly and is taken once.",
+        "each record once",
+        "Nothing has to be done; if every row is repeated, the export ran twice.",
+    ),
+    "key__unique": (
+        "The row has the key of an earlier row but says something else, so it is refused.",
+        "one row for each key",
+        "Decide which of the two rows is right, and end or merge the other in your system.",
+    ),
+    "file__unrecognised": (
+        "The file is not any table of this return, so all of it is refused.",
+        "the column names of one of the return's tables in the first row, or the return's XML",
+        "Check that the first row holds the column names and nothing is above it. Take the file "
+        "out of the folder if it does not belong to the return.",
+    ),
+    "file__column_missing": (
+        "A required column is missing, so the whole file is refused.",
+        "every required column in the header",
+        "Export the table again with this column.",
+    ),
+    "file__column_repeated": (
+        "A column occurs twice, so nobody can say which is meant, and the whole file is refused.",
+        "each column once",
+        "Take one of the two columns out of the export.",
+    ),
+    "file__encoding": (
+        "The file is not text that can be read, so all of it is refused.",
+        "text in UTF-8, UTF-16 or Windows-1252",
+        f"{_SPREADSHEET}, or save it as CSV UTF-8.",
+    ),
+    "file__empty": (
+        "The file is empty.",
+        "a header and rows",
+        "Export it again, or take it out of the folder if there is nothing to return.",
+    ),
+    "file__malformed": (
+        "The file is damaged or cut off, so all of it is refused.",
+        "a complete file",
+        "Export or copy the file again. An XML file can be opened in a browser, which says where "
+        "it breaks.",
+    ),
+    "file__doctype": (
+        "The XML begins with a document type declaration, so all of it is refused.",
+        "XML without <!DOCTYPE>",
+        "Take that line out; exports of case management systems have none.",
+    ),
+}
+_TYPES = {
+    "integer": "a whole number, such as 12",
+    "number": "a number, such as 12 or 12.5",
+    "boolean": f"one of {', '.join(TRUE_WORDS)} for yes and {', '.join(FALSE_WORDS)} for no",
+}
+_MENDED = "Put it right in the record in your case management system and export again."
+
+
+@dataclass(frozen=True)
+class Words:
+    """``codes`` are the valid codes of the year with their labels, where codes were expected."""
+
+    message: str
+    expected: str
+    advice: str
+    codes: Codes = ()
+
+
+def of_reading(
+    contract: Contract, table: Table | None, column: Column | None, rule: str, scope: str
+) -> Words:
+    """What reading set aside (``scope`` row or file) or left out (``scope`` cell).
+
+    Args:
+        rule: as quarantine has it, such as ``child_id__required`` or ``row__structure``.
+    """
+    written = column.physical_name if column else ""
+    known = _READING.get(rule)
+    if known:
+        message, expected, advice = known
+        return Words(
+            f"{written}: {message}" if written and scope == "file" else message, expected, advice
+        )
+    lost = "the value is left out" if scope == "cell" else "the row is refused"
+    if rule.endswith("__required") or column is None:
+        return Words(f"{written} is blank, so {lost}.", f"{written} filled in every row", _MENDED)
+    return Words(f"{written} cannot be read, so {lost}.", _readable(contract, column), _MENDED)
+
+
+def of_absence(table: Table) -> Words:
+    """A required table that is not among the files."""
+    return Words(
+        f"{table.physical_name} is missing, so the return is not complete.",
+        f"a file with the columns of {table.physical_name}",
+        "Put its file into the folder. If it is there, its first row does not hold the names of "
+        "its columns.",
+    )
+
+
+def of_rule(rule: Rule, table: Table, parent: Table | None, year: int) -> Words:
+    """A rule of the contract about the values of rows.
+
+    Args:
+        parent: the table that the rule's column refers to, if it refers to one.
+    """
+    column = table.column(rule.columns[-1])
+    written = column.physical_name
+    given = rule.arguments
+    match rule.kind:
+        case "in_set":
+            return Words(
+                f"{written} holds a code that is not one of the {year} collection.",
+                f"one of the codes of {year}",
+                _MENDED,
+                codes_of(column, year),
+            )
+        case "between":
+            return Words(
+                f"{written} lies outside what is possible.",
+                _between(given["minimum"], given["maximum"]),
+                _MENDED,
+            )
+        case "exists_in" if parent is not None:
+            there = ", ".join(parent.column(c).physical_name for c in given["to_columns"])
+            return Words(
+                f"{written} is not in {parent.physical_name}.",
+                f"each {written} of {table.physical_name} as {there} in {parent.physical_name}",
+                f"Add the record to {parent.physical_name}, or correct {written}.",
+            )
+    expected = rule.description.removeprefix(f"{column.name} ").removesuffix(".")
+    if rule.kind == "matches":
+        expected = column.description.removesuffix(".")
+    return Words(f"{written} is not written as it should be.", expected, _MENDED)
+
+
+_SHORT = {
+    "__codes": "code not valid",
+    "__format": "not written as expected",
+    "__required": "missing",
+    "__range": "not possible",
+    "row__structure": "columns do not fit",
+    "row__blank": "empty row",
+    "row__duplicate": "repeated row",
+    "key__unique": "key used before",
+}
+
+
+def short(rule: str) -> str:
+    """A rule in the fewest words: the Department's by its code, ours by what is wrong."""
+    if "__" not in rule:
+        return f"rule {rule}"
+    found = (words for end, words in _SHORT.items() if rule.endswith(end))
+    return next(found, "not found" if "__exists_in_" in rule else "file refused")
+
+
+def of_department(severity: str) -> str:
+    """What to do about a rule of the Department."""
+    if severity == "error":
+        return "The Department does not accept the return before this is put right. " + _MENDED
+    return "It may be right: look at the record. If it is, note why, for the Department may ask."
+
+
+def codes_of(column: Column, year: int) -> Codes:
+    """The codes of a column in force in a year, with their labels."""
+    known = column.codeset.codes if column.codeset else ()
+    return tuple((c.code, c.label) for c in known if in_force(c, year))
+
+
+def _readable(contract: Contract, column: Column) -> str:
+    if column.type in ("date", "timestamp"):
+        day = datetime(2025, 3, 31, 14, 30)
+        written = [day.strftime(f) for f in date_formats(contract, column)] or ["2025-03-31"]
+        return f"a date written like {' or '.join(dict.fromkeys(written[:2]))}"
+    return _TYPES.get(column.type, column.type)
+
+
+def _between(minimum: Any, maximum: Any) -> str:
+    low, high = _bound(minimum), _bound(maximum)
+    if minimum is None:
+        return f"at most {high}"
+    return f"at least {low}" if maximum is None else f"between {low} and {high}"
+
+
+def _bound(value: Any) -> str:
+    return value.strftime("%d/%m/%Y") if isinstance(value, date) else str(value)
