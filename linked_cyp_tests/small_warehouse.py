@@ -9,7 +9,9 @@ import duckdb
 
 from linked_cyp.contracts import organisation, plain_words
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.curated import built_from
 from linked_cyp.identity.keys import Keys, create_master_key
+from linked_cyp.ingest import ledger
 from linked_cyp.linkage.records.opt_outs import OPT_OUT_DDL
 from linked_cyp.stores.door import Stores
 
@@ -34,7 +36,6 @@ CREATE TABLE warehouse.linkage.bridge AS
     UNION ALL SELECT i + 1000, 'sus_apc', (i * 7919 + 4611686018427387904)::BIGINT,
            'identifier'
     FROM range({CHILDREN} - 15) r(i);
-CREATE TABLE warehouse.linkage.delivery AS SELECT 'brent.2024.aaa' AS delivery_id;
 CREATE TABLE warehouse.linkage.opt_out ({OPT_OUT_DDL});
 CREATE TABLE warehouse.curated.child AS
     SELECT person_id, CASE WHEN record_key % 2 = 0 THEN 'F' ELSE 'M' END AS sex_code,
@@ -103,9 +104,39 @@ def make_warehouse(home: Path) -> tuple[Settings, Keys]:
         shutil.copy(PROJECT_ROOT / "data_contracts" / name, home / "contracts" / name)
     create_master_key(settings.key_file)
     change(settings, SQL)
+    remember(settings)
     declare(settings, "alpha")
     declare(settings, "beta")
     return settings, Keys.load(settings.key_file)
+
+
+def remember(settings: Settings) -> None:
+    """Make the ledger one from which this warehouse could have been made, link and build."""
+    with Stores(settings).connect(identifiable="rw", warehouse="rw") as con:
+        ledger.prepare(con)
+        for name in (ledger.DELIVERY, ledger.WITHDRAWAL):
+            con.execute(f"DELETE FROM {name}")
+        con.execute(
+            f"INSERT INTO {ledger.DELIVERY} BY NAME SELECT delivery_id, supplier, feed, period,"
+            " collection_year, delivery_id AS content_sha256, rows_received, rows_accepted,"
+            " rows_quarantined, CASE status WHEN 'rejected' THEN status ELSE 'accepted' END AS"
+            " outcome, CASE status WHEN 'accepted' THEN 'z' ELSE status END AS version_order,"
+            " TIMESTAMP '2025-12-01' AS received_at FROM warehouse.pseudonymised.delivery"
+        )
+        con.execute(
+            f"INSERT INTO {ledger.WITHDRAWAL} SELECT delivery_id, 'sent in error', now(), now()"
+            " FROM warehouse.pseudonymised.delivery WHERE status = 'withdrawn'"
+        )
+        con.execute(
+            "CREATE OR REPLACE TABLE warehouse.linkage.delivery AS SELECT delivery_id, received_at"
+            f" FROM {ledger.CURRENT} WHERE status = 'accepted'"
+        )
+        con.execute(
+            "INSERT INTO warehouse.provenance.check_result SELECT 'pseudonymised/' || feed,"
+            " delivery_id, 'rows__there', 'error', true, '{}', 'r1', TIMESTAMP '2026-01-01'"
+            f" FROM {ledger.CURRENT} WHERE status = 'accepted'"
+        )
+        built_from.note(con)
 
 
 def copy_of(template: Path, home: Path) -> tuple[Settings, Keys]:

@@ -217,13 +217,12 @@ def withdraw(
     ] = True,
 ) -> None:
     """Withdraw a delivery: every row of it leaves the stores and the next release."""
-    from linked_cyp.ingest import deliveries
+    from linked_cyp.pseudonymise import erasure
     from linked_cyp.stores.door import Stores
 
     settings = Settings.from_environment()
     _needs_key(settings)
-    with Stores(settings).connect(identifiable="rw") as connection:
-        earlier = deliveries.withdraw(connection, delivery, reason)
+    earlier = erasure.withdraw(Stores(settings), delivery, reason)
     console.print(f"Withdrawn: {delivery}", highlight=False)
     if earlier:
         console.print(f"An earlier delivery of that period counts again: {earlier}")

@@ -21,6 +21,7 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.files import prepare_folder
 from linked_cyp.core.settings import Settings
 from linked_cyp.core.sql import quoted
+from linked_cyp.curated import built_from
 from linked_cyp.curated import manifest as dbt_manifest
 from linked_cyp.defs import metadata
 from linked_cyp.expectations import CheckOutcome
@@ -146,6 +147,7 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
     work = settings.work / f"{os.getpid()}-dbt-{context.run.run_id}"
     with stores.connect(warehouse="rw") as connection:
         ensure_tables(connection, load_contracts(settings.contracts).values())
+        built_from.note(connection)
         started = [CheckOutcome("dbt__finished", False, "error")]
         provenance.record_checks(connection, "warehouse", {DBT: started}, run_id=context.run.run_id)
     os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work))

@@ -1,5 +1,6 @@
 """One asset per project: its newest release."""
 
+import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
@@ -12,7 +13,7 @@ from linked_cyp.defs.curated import models
 from linked_cyp.defs.deliveries import ERASURE
 from linked_cyp.defs.linkage_report import REPORT
 from linked_cyp.opt_outs.policy import load_policy
-from linked_cyp.release import Project, gate, load_project, publish
+from linked_cyp.release import Project, load_project, publish, refusals, truth
 from linked_cyp.release.project import projects
 from linked_cyp.stores.door import Stores
 
@@ -60,12 +61,12 @@ def project_release(project: Project) -> dg.AssetsDefinition:
     )
     def step(stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"releasing {project.name}"):
+            policy = load_policy(stores.settings.opt_outs)
+            contracts = load_contracts(stores.settings.contracts)
+            told = truth.ask(stores, contracts, policy)
+            today = dt.datetime.now(dt.UTC).date()
             with stores.connect(warehouse="ro") as connection:
-                reasons = gate(
-                    connection,
-                    load_policy(stores.settings.opt_outs),
-                    contracts=load_contracts(stores.settings.contracts),
-                )
+                reasons = refusals(connection, told, policy, today, contracts)
             yield dg.AssetCheckResult(
                 asset_key=key,
                 check_name=GATES,

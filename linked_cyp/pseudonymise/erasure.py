@@ -13,6 +13,26 @@ from linked_cyp.stores import provenance
 from linked_cyp.stores.door import STORES, Stores
 
 
+def withdraw(stores: Stores, delivery_id: str, reason: str) -> str | None:
+    """Withdraw a delivery and tell the warehouse in the same act.
+
+    Its pseudonymised rows go at once, and nothing is released from what was made of them until
+    everything is made again. Both stores are held before either is written: a warehouse that is
+    busy for too long leaves the ledger as it was.
+
+    Returns:
+        The delivery that counts now instead, if any, as :func:`linked_cyp.ingest.ledger.withdraw`.
+
+    Raises:
+        LinkedCypError: as there, or a store is held by another process.
+    """
+    with stores.connect(identifiable="rw", warehouse="rw") as connection:
+        instead = deliveries.withdraw(connection, delivery_id, reason)
+        owe(stores)
+        pseudonymise.sync_ledger(connection)
+    return instead
+
+
 def sync(stores: Stores) -> dict[str, int]:
     """Bring the ledger into the warehouse and remove what was withdrawn from both.
 

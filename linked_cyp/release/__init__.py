@@ -8,7 +8,7 @@ and only then given its name; a pointer says which release is current.
 from linked_cyp.release.files import ReleaseRef, current, releases, rollback
 from linked_cyp.release.gate import gate
 from linked_cyp.release.project import Project, load_project
-from linked_cyp.release.publishing import content_hash_of, publish
+from linked_cyp.release.publishing import content_hash_of, publish, refusals
 
 __all__ = [
     "Project",
@@ -18,6 +18,7 @@ __all__ = [
     "gate",
     "load_project",
     "publish",
+    "refusals",
     "releases",
     "rollback",
 ]

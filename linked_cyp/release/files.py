@@ -22,8 +22,12 @@ from pathlib import Path
 
 import duckdb
 
+from linked_cyp.contracts.model import load_contracts
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.settings import Settings
+from linked_cyp.opt_outs.policy import load_policy
+from linked_cyp.release import truth
+from linked_cyp.stores.door import Stores
 
 POINTER = "current.duckdb"
 PAGES = "current"
@@ -88,10 +92,12 @@ def current(settings: Settings, project: str) -> ReleaseRef | None:
 def rollback(settings: Settings, project: str, release_id: str | None = None) -> ReleaseRef:
     """Point to the release before the current one, or to the one named. No file is changed.
 
-    Readers of the release stepped back from keep what they have open.
+    Readers of the release stepped back from keep what they have open. Pointing to a release is
+    publishing it again, so it is held to what was withdrawn and who opted out since it was made.
 
     Raises:
-        LinkedCypError: there is no such release, or none before the current one.
+        LinkedCypError: there is no such release, or none before the current one; or the release
+            holds a delivery that was withdrawn, or was made before a list of opt-outs of now.
     """
     if not project_folder(settings, project).is_dir():
         raise LinkedCypError(f"project {project} has no releases")
@@ -108,10 +114,44 @@ def rollback(settings: Settings, project: str, release_id: str | None = None) ->
             if not named:
                 raise LinkedCypError(f"project {project} has no release {release_id}")
             target = named[0]
+        _refuse_outdated(settings, target)
         later = [ref.release_id for ref in known if ref.sequence > target.sequence]
         _replace_text(target.path.with_name(STEPPED_BACK), json.dumps(later) + "\n")
         point_to(target)
     return ReleaseRef(project, target.release_id, target.path, is_current=True)
+
+
+def withdrawn_in(ref: ReleaseRef, told: truth.Truth) -> list[str]:
+    """Deliveries that a release was made from and that were withdrawn since."""
+    return sorted(_made_from(ref) & told.withdrawn)
+
+
+def _refuse_outdated(settings: Settings, ref: ReleaseRef) -> None:
+    told = truth.ask(
+        Stores(settings), load_contracts(settings.contracts), load_policy(settings.opt_outs)
+    )
+    gone = withdrawn_in(ref, told)
+    if gone:
+        raise LinkedCypError(
+            f"{ref.release_id} holds deliveries that were withdrawn since: {', '.join(gone)}"
+        )
+    lists = {name for one in told.standing if one.rule.applied for name in one.deliveries}
+    if new := sorted(lists - _made_from(ref)):
+        raise LinkedCypError(
+            f"{ref.release_id} was made before lists of opt-outs of now ({', '.join(new)}):"
+            " whoever opted out since is in it"
+        )
+
+
+def _made_from(ref: ReleaseRef) -> set[str]:
+    with (
+        value_free(f"reading release {ref.release_id}"),
+        duckdb.connect(str(ref.path), read_only=True) as con,
+    ):
+        rows = con.execute(
+            "SELECT delivery_id FROM provenance.delivery WHERE status = 'accepted'"
+        ).fetchall()
+    return {name for (name,) in rows}
 
 
 def stepped_back_from(settings: Settings, project: str) -> set[str]:

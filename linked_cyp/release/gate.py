@@ -1,7 +1,8 @@
 """The gate in code: what must hold in the warehouse before anything is released.
 
 An orchestrator stops a run when a blocking check fails, but only within that run. So the release
-step asks the warehouse itself.
+step asks the warehouse itself; whether the warehouse was made from the deliveries that count now is
+asked of the ledger (:mod:`linked_cyp.release.truth`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from linked_cyp.opt_outs.policy import Policy, too_old
 
 CHECKS = "warehouse.provenance.check_result"
 BRIDGE = "warehouse.linkage.bridge"
-LINKED = "warehouse.linkage.delivery"
 OPT_OUTS = "warehouse.linkage.opt_out"
 MOST_NAMED = 10
 
@@ -36,9 +36,8 @@ def gate(
     Args:
         con: a connection with the warehouse attached as ``warehouse``. ``provenance.check_result``
             has asset, delivery_id, check_name, severity, passed, run_id and checked_at; the
-            latest row of each asset, delivery and check counts. ``linkage.delivery`` has the
-            delivery_id of every delivery that counted when the records of ``linkage.bridge`` were
-            made; ``linkage.opt_out`` says which opt-outs were applied to them.
+            latest row of each asset, delivery and check counts. ``linkage.opt_out`` says which
+            opt-outs were applied to the records of ``linkage.bridge``.
         policy: what the operator has decided on opt-outs by now; by default, what was applied.
         today: the day on which the age of opt-out lists is judged; by default the clock's.
         contracts: feeds by name as they stand now; their ``opt_outs`` must be those that were
@@ -48,7 +47,6 @@ def gate(
     with value_free("reading the warehouse's gates"):
         return [
             *_deliveries(con),
-            *_links(con),
             *_opt_outs(con, policy, today, contracts),
             *_checks(con),
         ]
@@ -61,32 +59,6 @@ def _deliveries(con: duckdb.DuckDBPyConnection) -> list[str]:
             f"SELECT count(*) FROM {DELIVERIES} WHERE status = 'accepted'"
         ).fetchone()
     return [] if accepted and accepted[0] else ["no delivery has been accepted"]
-
-
-def _links(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Whether the links were made from the deliveries that count now.
-
-    A new delivery may say that a child was adopted, and a withdrawn one may be why two records are
-    linked. A bridge without rows links nobody.
-    """
-    if not (exists(con, DELIVERIES) and exists(con, BRIDGE)):
-        return []
-    if con.execute(f"FROM {BRIDGE} LIMIT 1").fetchone() is None:
-        return []
-    if not exists(con, LINKED):
-        return ["the bridge does not say which deliveries it was made from: link again"]
-    counted = f"SELECT delivery_id FROM {DELIVERIES} WHERE status = 'accepted'"
-    new, gone = con.execute(
-        f"WITH linked AS (SELECT delivery_id FROM {LINKED}), counted AS ({counted})"
-        " SELECT (SELECT count(*) FROM counted ANTI JOIN linked USING (delivery_id)),"
-        " (SELECT count(*) FROM linked ANTI JOIN counted USING (delivery_id))"
-    ).fetchall()[0]
-    reasons = []
-    if new:
-        reasons.append(f"deliveries accepted that linkage has not read: {new}; link again")
-    if gone:
-        reasons.append(f"deliveries linked that no longer count: {gone}; link again")
-    return reasons
 
 
 def _opt_outs(

@@ -17,8 +17,8 @@ from linked_cyp.core.settings import Settings
 from linked_cyp.core.sql import transaction
 from linked_cyp.metadata.dictionary import Entry, contract_entries, entries_by_ref, model_entries
 from linked_cyp.metadata.lineage import ColumnRef, Edge, lineage, load_manifest
-from linked_cyp.opt_outs.policy import load_policy
-from linked_cyp.release import build, files, record
+from linked_cyp.opt_outs.policy import Policy, load_policy
+from linked_cyp.release import build, files, record, truth
 from linked_cyp.release.changes import change_table, small_beside, small_differences
 from linked_cyp.release.check import check_release
 from linked_cyp.release.codes import code_table
@@ -70,9 +70,10 @@ def publish(
     if manifest is None:
         manifest = load_manifest(settings.dbt_project / "target" / "manifest.json")
     with files.locked(settings, project) as folder, files.building(folder) as place:
-        with Stores(settings).connect(warehouse="ro") as con:
-            policy = load_policy(settings.opt_outs)
-            _refuse_for(gate(con, policy, now.date(), contracts))
+        stores, policy = Stores(settings), load_policy(settings.opt_outs)
+        told = truth.ask(stores, contracts, policy)  # before the warehouse is held: see erasure
+        with stores.connect(warehouse="ro") as con:
+            _refuse_for(refusals(con, told, policy, now.date(), contracts))
             documented = entries_by_ref([*contract_entries(contracts), *model_entries(manifest)])
             tables = build.plan(con, declared, documented, _identifiers(contracts), manifest)
             _attach(con, place)
@@ -109,11 +110,34 @@ def publish(
                 con.execute(f"CHECKPOINT {build.FRESH}")
                 con.execute(f"DETACH {build.FRESH}")
         check_release(place, tables, counts)
-        files.commit(place, ref)
-        write_companions(ref, setting)
-        files.point_to(ref)
+        with stores.connect(identifiable="ro") as con:  # nothing is withdrawn until it is out
+            if truth.read(con, contracts, policy) != told:
+                _refuse_for(["the ledger changed while the release was made: refresh"])
+            files.commit(place, ref)
+            write_companions(ref, setting)
+            files.point_to(ref)
     small = tuple(small_differences(changed))
     return replace(ref, small_differences=small, small_beside=tuple(beside))
+
+
+def refusals(
+    con: duckdb.DuckDBPyConnection,
+    told: truth.Truth,
+    policy: Policy,
+    today: dt.date,
+    contracts: Mapping[str, Contract],
+) -> list[str]:
+    """Every reason for which nothing may be released from this warehouse now.
+
+    Args:
+        con: a connection with the warehouse attached as ``warehouse``.
+        told: the ledger of now, from :func:`linked_cyp.release.truth.ask`.
+        policy: what the operator has decided on opt-outs by now.
+        today: the day on which the age of opt-out lists is judged.
+        contracts: feeds by name as they stand now.
+    """
+    reasons = [*truth.disagreements(con, told, today), *gate(con, policy, today, contracts)]
+    return list(dict.fromkeys(reasons))
 
 
 def content_hash_of(path: Path) -> str:

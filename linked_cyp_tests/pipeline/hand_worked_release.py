@@ -16,13 +16,12 @@ from linked_cyp.linkage.records.opt_outs import OPT_OUT_DDL
 from linked_cyp.opt_outs.policy import MAX_AGE_DAYS
 from linked_cyp.release import publish
 from linked_cyp.stores.door import Stores
+from linked_cyp_tests.small_warehouse import remember
 from linked_cyp_tests.support import insert_rows
 
 RELEASED = dt.datetime(2026, 1, 2)
 # What linkage and the checks leave behind and dbt does not.
 GATES = f"""
-CREATE TABLE IF NOT EXISTS warehouse.linkage.delivery AS
-    SELECT delivery_id FROM warehouse.pseudonymised.delivery WHERE status = 'accepted';
 CREATE TABLE IF NOT EXISTS warehouse.linkage.opt_out ({OPT_OUT_DDL});
 CREATE SCHEMA IF NOT EXISTS warehouse.provenance;
 CREATE TABLE IF NOT EXISTS warehouse.provenance.check_result AS
@@ -51,6 +50,13 @@ def opt_outs_applied(contracts: Mapping[str, Contract], held: set[str]) -> list[
     return [row for row in found if row["feeds"]]
 
 
+def lists() -> list[dict[str, Any]]:
+    """A delivery of every list of opt-outs, as the ledger has them."""
+    day = RELEASED.date().isoformat()
+    made = {"supplier": "service", "period": day, "collection_year": 2026, "status": "accepted"}
+    return [{**made, "delivery_id": f"service.{day}.{n}", "feed": n} for n in MAX_AGE_DAYS]
+
+
 def publish_hand_worked(built: Path, home: Path, contracts: Mapping[str, Contract]) -> Path:
     """Publish what dbt built (``warehouse.duckdb`` and ``target`` in ``built``).
 
@@ -75,6 +81,8 @@ def publish_hand_worked(built: Path, home: Path, contracts: Mapping[str, Contrac
             ).fetchall()
         }
         insert_rows(con, "warehouse.linkage.opt_out", opt_outs_applied(contracts, held))
+        insert_rows(con, "warehouse.pseudonymised.delivery", lists())
+    remember(settings)
     return publish(
         settings,
         "demo",

@@ -24,9 +24,9 @@ def publish_bridge(
 
     ``warehouse.linkage.bridge`` (record_key, feed, person_id, tier), ``warehouse.linkage.summary``
     (run_id, run_date, measure, value; one set per run), ``warehouse.linkage.model`` (number,
-    creation and fingerprint) and ``warehouse.linkage.delivery`` (delivery_id: what the person
-    records were built from, which the release gate compares with the ledger). Who opted out or is
-    sensitive is not in the bridge; ``warehouse.linkage.opt_out`` says what was applied, and
+    creation and fingerprint) and ``warehouse.linkage.delivery`` (delivery_id, received_at: what the
+    person records were built from, which the release gate compares with the ledger). Who opted out
+    or is sensitive is not in the bridge; ``warehouse.linkage.opt_out`` says what was applied, and
     ``opted_out`` (record_key, feed, opt_out, reason) why a record has no person.
 
     Tiers: *identifier* (agrees in NHS number, UPN or local id, and in birth date or forename, with
@@ -57,7 +57,7 @@ def publish_bridge(
                 con.execute("CREATE OR REPLACE TABLE warehouse.linkage.bridge AS FROM bridge_now")
                 con.execute(
                     "CREATE OR REPLACE TABLE warehouse.linkage.delivery AS"
-                    " SELECT delivery_id FROM linkage.main.delivery ORDER BY ALL"
+                    " SELECT delivery_id, received_at FROM linkage.main.delivery ORDER BY ALL"
                 )
                 for name in ("opt_out", "opted_out"):
                     con.execute(

@@ -184,7 +184,8 @@ def build_person_records(
 def _counted(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Every delivery that counts, also of a feed without contract: what a release is held to."""
     return con.execute(
-        "SELECT delivery_id FROM identifiable.ledger.current WHERE status = 'accepted' ORDER BY ALL"
+        "SELECT delivery_id, received_at FROM identifiable.ledger.current"
+        " WHERE status = 'accepted' ORDER BY ALL"
     ).pl()
 
 

@@ -28,7 +28,9 @@ from linked_cyp.identity.person_records import (
 )
 
 SOURCE_DDL = "source SMALLINT, feed VARCHAR, supplier SMALLINT, tells_apart BOOLEAN"
-DELIVERY_DDL = "delivery_id VARCHAR, is_outdated BOOLEAN, lacks_exclusions BOOLEAN"
+DELIVERY_DDL = (
+    "delivery_id VARCHAR, received_at TIMESTAMP, is_outdated BOOLEAN, lacks_exclusions BOOLEAN"
+)
 NO_DELIVERIES = pl.DataFrame(schema={"delivery_id": pl.String})
 HOLDER_DDL = "record_key BIGINT, holder BIGINT"
 NO_HOLDERS = pl.DataFrame(schema={"record_key": pl.Int64, "holder": pl.Int64})
@@ -57,8 +59,9 @@ def write_person_records(
             replaced each other, standardised.
         encoder: how names are encoded.
         others: records that were encoded elsewhere, with the same keys.
-        deliveries: what the ledger counted: ``delivery_id``, ``is_outdated`` (encoded elsewhere by
-            an earlier version) and ``lacks_exclusions`` (and without an exclusion of now).
+        deliveries: what the ledger counted: ``delivery_id``, ``received_at``, ``is_outdated``
+            (encoded elsewhere by an earlier version) and ``lacks_exclusions`` (and without an
+            exclusion of now).
         holders: ``record_key`` of a record without a date of birth to vouch for its NHS number, and
             each ``holder`` of the number with whom it may be linked.
 

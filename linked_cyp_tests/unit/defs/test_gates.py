@@ -78,29 +78,6 @@ def test_tables_made_before_the_links_stop_a_release(con: duckdb.DuckDBPyConnect
     assert gate(con) == []
 
 
-def test_links_are_released_only_with_the_deliveries_they_were_made_from(
-    con: duckdb.DuckDBPyConnection,
-) -> None:
-    record_checks(con, "warehouse", {DBT: [GOOD]}, run_id="r")
-    con.execute("CREATE SCHEMA warehouse.linkage; CREATE TABLE warehouse.linkage.bridge (k BIGINT)")
-    con.execute(f"CREATE TABLE warehouse.linkage.opt_out ({OPT_OUT_DDL})")
-    assert gate(con) == []  # nobody is linked
-    con.execute("INSERT INTO warehouse.linkage.bridge VALUES (7)")
-    assert gate(con) == ["the bridge does not say which deliveries it was made from: link again"]
-    con.execute(f"CREATE TABLE warehouse.linkage.delivery AS SELECT '{DELIVERY}' AS delivery_id")
-    assert gate(con) == []
-    con.execute(
-        f"INSERT INTO {LEDGER_TABLE} BY NAME SELECT 'later' AS delivery_id, 'accepted' AS status"
-    )
-    new = "deliveries accepted that linkage has not read: 1; link again"
-    assert gate(con) == [new]
-    for status in ("superseded", "withdrawn"):
-        con.execute(
-            f"UPDATE {LEDGER_TABLE} SET status = ? WHERE delivery_id = ?", [status, DELIVERY]
-        )
-        assert gate(con) == [new, "deliveries linked that no longer count: 1; link again"]
-
-
 def test_opt_outs_that_a_contract_names_since_the_links_were_made_stop_a_release(
     con: duckdb.DuckDBPyConnection,
 ) -> None:

@@ -345,10 +345,10 @@ def test_a_refusal_names_every_gate_that_is_shut(made: tuple[Settings, Keys]) ->
     settings, keys = made
     gates = {
         "check failed: curated/child: person_id__unique": FAILED_CHECK,
-        "deliveries accepted that linkage has not read: 1; link again": (
+        "deliveries accepted that are not linked: 1 (brent.2024.aaa): refresh": (
             "UPDATE warehouse.linkage.delivery SET delivery_id = 'gone'"
         ),
-        "deliveries linked that no longer count: 1; link again": "SELECT 1",
+        "deliveries linked that no longer count: 1 (gone): refresh": "SELECT 1",
         "the bridge does not say which opt-outs were applied: link again": (
             "DROP TABLE warehouse.linkage.opt_out"
         ),
