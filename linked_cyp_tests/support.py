@@ -44,5 +44,6 @@ def no_opt_outs(con) -> None:
         ("opt_out", OPT_OUT_DDL),
         ("opted_out", OPTED_OUT_DDL),
         ("objector", "record_key BIGINT"),
+        ("unknown_objection", "place VARCHAR"),
     ):
         con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.{name} ({columns})")

@@ -27,12 +27,14 @@ import pytest
 
 from linked_cyp.cli import app as cli
 from linked_cyp.contracts.model import load_contracts
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 from linked_cyp.identity.keys import create_master_key
 from linked_cyp.identity.pseudonym_keys import take_over_all
 from linked_cyp.ingest import deliveries, landing
 from linked_cyp.pseudonymise import deliveries as pseudonymise
-from linked_cyp.release import current, releases, rollback
+from linked_cyp.pseudonymise import erasure
+from linked_cyp.release import releases, rollback
 from linked_cyp.stores.door import Stores
 from linked_cyp.synthetic import synthesise
 from linked_cyp_tests.privacy.planted import SUPPLIER, plant
@@ -96,7 +98,7 @@ class Story:
     records: dict[str, pl.DataFrame] = field(default_factory=dict)  # delivery → record_key
     released: dict[str, list[Any]] = field(default_factory=dict)  # step → releases
     counts_again: str | None = None
-    rolled_back_to: str = ""
+    roll_back_refused: str = ""
     left_in_work: list[str] = field(default_factory=list)
     killed: Killed | None = None
 
@@ -278,9 +280,8 @@ def refresh(story: Story, platform: Any) -> None:
 
 def withdraw(story: Story, platform: Any) -> None:
     """Both versions, the newer one first: the older one counts again until it goes too."""
-    with story.stores.connect(identifiable="rw") as con:
-        story.counts_again = deliveries.withdraw(con, story.newer, "sent in error")
-        deliveries.withdraw(con, story.older, "sent in error")
+    story.counts_again = erasure.withdraw(story.stores, story.newer, "sent in error")
+    erasure.withdraw(story.stores, story.older, "sent in error")
     story.runs["rebuild"] = platform.run("rebuild_after_withdrawal")
     look(story, "rebuild")
 
@@ -302,13 +303,10 @@ def run_again(story: Story, platform: Any) -> None:
 
 
 def roll_back(story: Story) -> None:
-    """Back to the first release, and forth again."""
-    now = current(story.settings, PROJECT)
-    assert now is not None
-    rollback(story.settings, PROJECT)
-    back = current(story.settings, PROJECT)
-    story.rolled_back_to = back.release_id if back else ""
-    rollback(story.settings, PROJECT, now.release_id)
+    """Back to the first release, which holds what was withdrawn since."""
+    with pytest.raises(LinkedCypError) as refused:
+        rollback(story.settings, PROJECT)
+    story.roll_back_refused = str(refused.value)
 
 
 def look(story: Story, step: str) -> None:

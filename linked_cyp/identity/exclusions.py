@@ -5,6 +5,7 @@ A rule that cannot hold is refused rather than skipped: silence would be read as
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ import duckdb
 
 from linked_cyp.contracts.model import Contract, Relationship, Table
 from linked_cyp.core.errors import LinkedCypError
-from linked_cyp.core.sql import quoted
+from linked_cyp.core.sql import literal, quoted
 
 FILE = Path(__file__).with_name("exclusions.toml")
+# What a system writes that exports labels and not codes.
+WORDS = {"adoption": "ADOPT"}
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,23 @@ class Exclusion:
     values: tuple[str, ...] = ()
 
     def condition(self) -> str:
-        """SQL over a row ``t``; any value but false, 0 and blank counts where none is named."""
+        """SQL over a row ``t``; any value but false, 0 and blank counts where none is named.
+
+        A value named counts in any case and with anything behind it that is not of the same word
+        (a label, ``.0``), and so does the reason's own word in place of the code.
+        """
         column = f"t.{quoted(self.column)}::VARCHAR"
         if self.values:
-            listed = ", ".join("'" + value.replace("'", "''") + "'" for value in self.values)
-            return f"upper(trim({column})) IN ({listed})"
+            listed = "|".join(re.escape(value) for value in self.values)
+            words = f"|{WORDS[self.reason]}" if self.reason in WORDS else ""
+            spelt = literal(f"^0*({listed})([^A-Z0-9]|$){words}")
+            return f"regexp_matches(upper(trim({column})), {spelt})"
         return f"lower(trim({column})) NOT IN ('', '0', 'false')"
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether any value counts: a flag, whose unreadable value counts as well."""
+        return not self.values
 
     def parts(self) -> tuple[str, ...]:
         """The rule as texts, one for each value that it names."""
@@ -50,6 +64,13 @@ def exclusions(file: Path = FILE) -> tuple[Exclusion, ...]:
     return tuple(
         Exclusion(**{**item, "values": tuple(item.get("values", ()))})
         for item in tomllib.loads(file.read_text(encoding="utf-8"))["exclusion"]
+    )
+
+
+def marks(feed: str, table: str) -> tuple[str, ...]:
+    """Columns of a table in which any value but no protects its person."""
+    return tuple(
+        sorted({e.column for e in exclusions() if (e.feed, e.table) == (feed, table) and e.is_mark})
     )
 
 

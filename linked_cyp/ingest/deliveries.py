@@ -49,7 +49,13 @@ from linked_cyp.ingest.ledger import (
     withdrawn,
 )
 from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, stage_delivery
-from linked_cyp.ingest.readers.staging import PROBLEMS, StagedTable, problem_counts, rejected_rows
+from linked_cyp.ingest.readers.staging import (
+    PROBLEMS,
+    StagedTable,
+    problem_counts,
+    rejected_rows,
+    unread_marks,
+)
 
 if TYPE_CHECKING:
     from linked_cyp.ingest.encoded.statement import Statement
@@ -76,6 +82,7 @@ __all__ = [
 ]
 
 # A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
+GOVERNANCE = "governance"  # the domain of lists of opt-outs and objections
 _FATAL = ("file__malformed", "file__doctype", "file__encoding")
 
 
@@ -244,6 +251,10 @@ def _store(
         if item.received and harmful / item.received > contract.max_quarantined_share:
             share = f"{100 * harmful / item.received:.0f} %"
             reasons.append(f"{share} of {name} would be quarantined")
+        reasons += [
+            f"{name}.{column} protects people and holds what cannot be read"
+            for column in unread_marks(con, item)
+        ]
     con.execute("BEGIN TRANSACTION")
     try:
         versions = _forget(con, landed)
@@ -269,6 +280,7 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
     reasons = [
         f"file {result.index}: {result.rule}" for result in staged.files if result.rule in _FATAL
     ]
+    contract = staged.contract
     read = {name for result in staged.files if not result.rule for name in result.tables}
     if not read:
         reasons.append("no file could be read as a table of this feed")
@@ -278,6 +290,13 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
         if table.required and table.name not in read
     ]
     expected = {f.index: f.expected_rows for f in landed.files}
+    if contract.domain == GOVERNANCE:  # a column that we do not know may say the opposite
+        reasons += [
+            f"file {result.index} of {contract.feed} has {len(result.undeclared)} columns that are"
+            " not declared: a list of opt-outs holds its own columns only"
+            for result in staged.files
+            if result.undeclared
+        ]
     reasons += [
         f"file {result.index} does not hold the rows its manifest says"
         for result in staged.files

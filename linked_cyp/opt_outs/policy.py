@@ -24,6 +24,7 @@ import polars as pl
 
 from linked_cyp.contracts.model import OPT_OUTS, Contract
 from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.sql import quoted
 from linked_cyp.identity import identifiers
 from linked_cyp.identity.identifiers import IDENTIFIERS
 from linked_cyp.identity.tokenise import raw
@@ -185,7 +186,7 @@ class Named:
         remaining: NHS numbers of those who did not opt out nationally; None: not applied.
         national: NHS numbers that a practice flags as opted out nationally.
         type_1: NHS numbers with a Type 1 opt-out; None: not applied.
-        objections: ``kind`` (nhs, upn, la_child) and ``value``.
+        objections: ``kind`` (nhs, upn, la_child), ``value`` and ``place``: delivery, file and row.
     """
 
     remaining: pl.Series | None
@@ -195,14 +196,20 @@ class Named:
 
 
 NOBODY = pl.Series("number", [], dtype=pl.String)
-_OBJECTIONS = {"kind": pl.String, "value": pl.String}
+_OBJECTIONS = {"kind": pl.String, "value": pl.String, "place": pl.String}
+MOST_NAMED = 10
 
 
-def named(con: duckdb.DuckDBPyConnection, standing: Sequence[Standing]) -> Named:
+def named(
+    con: duckdb.DuckDBPyConnection,
+    standing: Sequence[Standing],
+    contracts: Mapping[str, Contract],
+) -> Named:
     """Whom the lists name. Wrap it with ``value_free``.
 
     Raises:
-        LinkedCypError: an objection or a dissent names nobody, so that it would be passed over.
+        LinkedCypError: an opt-out, an objection or a dissent names nobody, so that it would be
+            passed over; the rows are named by delivery, file and row.
     """
     applied = {one.opt_out: one for one in standing if one.rule.applied}
     remaining = national = type_1 = None
@@ -215,7 +222,7 @@ def named(con: duckdb.DuckDBPyConnection, standing: Sequence[Standing]) -> Named
         type_1 = pl.concat([_dissenting(con, dates), flagged]).unique()
     objections = pl.DataFrame(schema=_OBJECTIONS)
     if OBJECTION in applied:
-        objections = _objections(con, applied[OBJECTION].deliveries)
+        objections = _objections(con, applied[OBJECTION].deliveries, contracts)
     return Named(remaining, NOBODY if national is None else national, type_1, objections)
 
 
@@ -238,16 +245,12 @@ def _dissenting(con: duckdb.DuckDBPyConnection, dates: Mapping[str, dt.date]) ->
     code = pl.col("status_code").str.strip_chars().str.strip_chars(".").str.to_uppercase()
     events = rows.select(
         _usable("nhs_number").alias("number"),
+        "place",
         code.is_in(WITHDRAWALS).not_().fill_null(True).alias("objects"),
         pl.col("recorded_date").alias("day"),
         "listed",
     )
-    lost = events.filter(pl.col("number").is_null() & pl.col("objects"))
-    if lost.height:
-        raise LinkedCypError(
-            f"{TYPE_1}: {lost.height} dissents have no valid NHS number: correct them, so that they"
-            " are not passed over"
-        )
+    _refuse_lost(events, TYPE_1, "dissents have no valid NHS number")
     return objecting(events, "number")["number"]
 
 
@@ -258,6 +261,9 @@ def _flagged(
 
     The flags are inverted: they say that the patient consents or is opted in. Nothing is no
     opt-out, and whatever is neither yes nor nothing is one.
+
+    Raises:
+        LinkedCypError: a flag says no of a number that cannot be read.
     """
     rows = _rows(con, f"{TYPE_1}__gp_flag", dates, "nhs_number", column)
     flag = pl.col(column).str.strip_chars().str.to_uppercase().replace("", None)
@@ -265,13 +271,24 @@ def _flagged(
         _usable("nhs_number").alias("number"),
         flag.is_in(NOT_OPTED_OUT).not_().fill_null(False).alias("objects"),
         "listed",
-    ).drop_nulls("number")
+        "place",
+    )
+    _refuse_lost(flags, TYPE_1, f"flags of {column} that say no have no valid NHS number")
+    flags = flags.drop_nulls("number")
     newest = flags.filter(pl.col("listed") == pl.col("listed").max().over("number"))
     return newest.filter("objects")["number"].unique()
 
 
-def _objections(con: duckdb.DuckDBPyConnection, dates: Mapping[str, dt.date]) -> pl.DataFrame:
-    """Objections in force, by kind of identifier."""
+def _objections(
+    con: duckdb.DuckDBPyConnection,
+    dates: Mapping[str, dt.date],
+    contracts: Mapping[str, Contract],
+) -> pl.DataFrame:
+    """Objections in force, by kind of identifier.
+
+    An authority's own number counts in every spelling in which its deliveries hold it: the list is
+    kept by hand, and what one system writes 00101 another writes 101.
+    """
     columns = ("subject_reference", "scheme_code", "scope_code", "authority_name")
     rows = _rows(con, f"{OBJECTION}__objection", dates, *columns, "received_date", "withdrawn_date")
     scheme = pl.col("scheme_code").str.strip_chars().str.to_lowercase()
@@ -288,24 +305,76 @@ def _objections(con: duckdb.DuckDBPyConnection, dates: Mapping[str, dt.date]) ->
     known = rows.filter(scope.ne_missing(NOT_RESEARCH)).with_columns(
         scheme.alias("kind"), value.alias("value")
     )
-    lost = known.filter(pl.col("value").is_null() & pl.col("withdrawn_date").is_null())
-    if lost.height:
-        raise LinkedCypError(
-            f"{OBJECTION}: {lost.height} objections name nobody (no scheme of ours, or no valid"
-            " number): correct them, so that they are not passed over"
-        )
+    over = (pl.col("withdrawn_date") <= pl.col("listed")).fill_null(False)
+    lost = known.with_columns(number="value", objects=over.not_())
+    _refuse_lost(lost, OBJECTION, "objections name nobody (no scheme of ours, or no valid number)")
     made = pl.col("received_date").alias("day"), pl.lit(True).alias("objects")
     ended = pl.col("withdrawn_date").alias("day"), pl.lit(False).alias("objects")
-    kept = ("kind", "value", "listed")
+    kept = ("kind", "value", "listed", "place")
     events = pl.concat(
         [
             known.select(*kept, *made),
             known.filter(pl.col("withdrawn_date").is_not_null()).select(*kept, *ended),
         ]
     ).drop_nulls("value")
-    found = objecting(events, "kind", "value").select("kind", "value")
+    found = objecting(events, "kind", "value").select(*_OBJECTIONS)
     _refuse_unknown_authorities(con, found)
-    return found
+    local = found.filter(pl.col("kind") == "la_child").drop("value")
+    loose = found.filter(pl.col("kind") == "la_child").select(loose=loosely(pl.col("value")))
+    spelt = _local_ids(con, contracts).with_columns(loose=loosely(pl.col("value")))
+    others = pl.concat([local, loose], how="horizontal").join(spelt, on="loose")
+    every = pl.concat([found, others.select(*_OBJECTIONS)])
+    return every.unique(("kind", "value"), keep="first", maintain_order=True)
+
+
+def loosely(values: pl.Expr) -> pl.Expr:
+    """``authority|id`` as people write ids: without case, leading zeros, ``.0`` or marks."""
+    plain = values.str.to_uppercase().str.replace(r"\.0+$", "").str.replace_all(r"[^A-Z0-9|]", "")
+    return plain.str.replace(r"\|0+([^|])", "|${1}")
+
+
+def _local_ids(con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract]) -> pl.DataFrame:
+    """``value``: every authority's own number of a child that accepted deliveries hold in clear."""
+    held = set(
+        con.execute(
+            "SELECT table_name, column_name FROM duckdb_columns()"
+            " WHERE database_name = 'identifiable' AND schema_name = 'raw'"
+        ).fetchall()
+    )
+    named = [
+        (table.table_name, column.name)
+        for contract in contracts.values()
+        for table in contract.tables.values()
+        for column in table.columns
+        if column.linkage_role == "la_child_id" and (table.table_name, column.name) in held
+    ]
+    frames = [
+        con.execute(
+            f"SELECT DISTINCT c.supplier, r.{quoted(column)}::VARCHAR AS id FROM {raw(table)} r"
+            " JOIN identifiable.ledger.current c USING (delivery_id) WHERE c.status = 'accepted'"
+        ).pl()
+        for table, column in named
+    ]
+    child = identifiers.standardise_id(pl.col("id"))
+    value = pl.concat_str("supplier", child, separator="|").alias("value")
+    known = pl.concat([pl.DataFrame(schema={"supplier": pl.String, "id": pl.String}), *frames])
+    return known.select(value).drop_nulls().unique(maintain_order=True)
+
+
+def _refuse_lost(events: pl.DataFrame, what: str, complaint: str) -> None:
+    """Refuse events (``number``, ``objects``, ``place``) that object for nobody.
+
+    Raises:
+        LinkedCypError: names the rows, as far as they are few.
+    """
+    lost = events.filter(pl.col("number").is_null() & pl.col("objects"))["place"].sort()
+    if lost.is_empty():
+        return
+    more = f" and {lost.len() - MOST_NAMED} more" if lost.len() > MOST_NAMED else ""
+    raise LinkedCypError(
+        f"{what}: {lost.len()} {complaint}: {'; '.join(lost.head(MOST_NAMED))}{more}: correct them,"
+        " so that they are not passed over"
+    )
 
 
 def _refuse_unknown_authorities(con: duckdb.DuckDBPyConnection, found: pl.DataFrame) -> None:
@@ -355,7 +424,7 @@ def _dates_of(con: duckdb.DuckDBPyConnection, feed: str) -> dict[str, dt.date]:
 def _rows(
     con: duckdb.DuckDBPyConnection, table: str, dates: Mapping[str, dt.date], *columns: str
 ) -> pl.DataFrame:
-    """A raw table's columns for some deliveries, with ``delivery_id`` and ``listed``.
+    """A raw table's columns for some deliveries, with ``delivery_id``, ``listed`` and ``place``.
 
     The table is there once any delivery held it; without rows it says nothing of anybody.
     """
@@ -365,13 +434,15 @@ def _rows(
         [table],
     ).fetchall()[0][0]
     kinds = {c: pl.Date() if c.endswith("_date") else pl.String() for c in columns}
-    schema = pl.Schema({"delivery_id": pl.String(), **kinds})
+    where = {"source_file": pl.Int64(), "row_number": pl.Int64()}
+    schema = pl.Schema({"delivery_id": pl.String(), **where, **kinds})
     frame = pl.DataFrame(schema=schema)
     if there and dates:
         frame = con.execute(
-            f"SELECT delivery_id, {', '.join(columns)} FROM {raw(table)}"
+            f"SELECT delivery_id, source_file, row_number, {', '.join(columns)} FROM {raw(table)}"
             " WHERE list_contains(?, delivery_id)",
             [list(dates)],
         ).pl()
     listed = pl.col("delivery_id").replace_strict(dict(dates), default=None, return_dtype=pl.Date)
-    return frame.cast(schema).with_columns(listed.alias("listed"))
+    place = pl.format("{} file {} row {}", "delivery_id", *where)
+    return frame.cast(schema).with_columns(listed.alias("listed"), place.alias("place"))

@@ -393,10 +393,14 @@ def test_running_again_publishes_nothing_new(story: Story) -> None:
     assert story.bridge["again"].equals(story.bridge["rebuild"])
 
 
-def test_roll_back_points_to_the_release_before(story: Story) -> None:
-    assert story.rolled_back_to == story.released["refresh"][0].release_id
+def test_a_release_that_holds_what_was_withdrawn_is_not_gone_back_to(story: Story) -> None:
+    first, second = story.released["rebuild"]
+    assert story.roll_back_refused == (
+        f"{first.release_id} holds deliveries that were withdrawn since:"
+        f" {', '.join(sorted((story.newer, story.older)))}"
+    )
     pointer = story.settings.releases / PROJECT / "current.duckdb"
-    assert pointer.resolve() == story.released["rebuild"][1].path.resolve()
+    assert pointer.resolve() == second.path.resolve()
 
 
 # --- versions and withdrawal --------------------------------------------------------------------

@@ -16,6 +16,7 @@ import duckdb
 
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.sql import literal, quoted
+from linked_cyp.identity.exclusions import marks
 from linked_cyp.ingest.readers.conform import TEXT_PREFIX, record_text
 
 PROBLEMS = "temp.main.delivery_problems"
@@ -172,12 +173,35 @@ def find_problems(con: duckdb.DuckDBPyConnection, staged: Staged) -> None:
     before; a value that cannot be read in an optional column is blanked and recorded as a cell.
     """
     for item in staged.tables.values():
+        _protect(con, item)
         required = _required(staged.in_force, item.table)
         suspects = _suspects(con, item, required)
         _blank_rows(con, item, suspects)
         for position, (column, rule) in enumerate(suspects, start=1):
             _record(con, item, column, rule, column in required, position)
         _repeated_keys(con, item)
+
+
+def _protect(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
+    """A protective flag that is there and cannot be read (-1, S, 1.00) is set, never blank."""
+    for name in marks(item.table.feed, item.table.name):
+        if name in item.present and item.table.column(name).type == "boolean":
+            column, text = quoted(name), quoted(TEXT_PREFIX + name)
+            con.execute(
+                f"UPDATE {item.relation} SET {column} = true"
+                f" WHERE {text} IS NOT NULL AND {column} IS NULL"
+            )
+
+
+def unread_marks(con: duckdb.DuckDBPyConnection, item: StagedTable) -> list[str]:
+    """Protective columns of other types that hold what cannot be read, and so protect nobody."""
+    found = []
+    for name in marks(item.table.feed, item.table.name):
+        if name in item.present and item.table.column(name).type not in ("boolean", "string"):
+            unread = f"{quoted(TEXT_PREFIX + name)} IS NOT NULL AND {quoted(name)} IS NULL"
+            if con.execute(f"FROM {item.relation} WHERE {unread} LIMIT 1").fetchone():
+                found.append(name)
+    return found
 
 
 def rejected_rows(item: StagedTable) -> str:

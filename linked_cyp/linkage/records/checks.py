@@ -33,6 +33,14 @@ def person_record_rules() -> list[Rule]:
             "warn",
         ),
         zero_rows(
+            "objections__name_somebody",
+            "SELECT 1 FROM {schema}.unknown_objection",
+            "Every objection is under a number that some record has. Those that are not are named"
+            " by delivery, file and row in linkage.main.unknown_objection: correct the number, or"
+            " they wait for the child's first record.",
+            "warn",
+        ),
+        zero_rows(
             "encoded__exclusions_current",
             "SELECT 1 FROM {schema}.delivery WHERE lacks_exclusions",
             "No encoded delivery is from before an exclusion of its feed: who was adopted, say, was"

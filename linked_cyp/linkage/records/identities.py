@@ -164,10 +164,11 @@ def build_person_records(
             )
             spread(con, spreading_reasons())
             left_out.leave_out(con)
-    rows, persons, excluded, gone = con.execute(
+    rows, persons, excluded, gone, unknown = con.execute(
         "SELECT count(*), count(*) FILTER (alternative = 0),"
         " count(exclusion) FILTER (alternative = 0),"
-        " (SELECT count(DISTINCT record_key) FROM linkage.main.opted_out)"
+        " (SELECT count(DISTINCT record_key) FROM linkage.main.opted_out),"
+        " (SELECT count(*) FROM linkage.main.unknown_objection)"
         " FROM linkage.main.person_record"
     ).fetchall()[0]
     counts = {
@@ -176,6 +177,7 @@ def build_person_records(
         "rows": rows,
         "excluded": excluded,
         "opted out": gone,
+        "objections that name nobody known": unknown,
         **read.pseudonyms,
     }
     return counts | ({"encoded by an earlier version": len(others.outdated)} if others else {})

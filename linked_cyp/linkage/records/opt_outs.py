@@ -19,7 +19,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
-import numpy as np
 import polars as pl
 
 from linked_cyp.contracts.model import Contract
@@ -60,8 +59,9 @@ OPTED_OUT_DDL = "record_key BIGINT, feed VARCHAR, opt_out VARCHAR, reason VARCHA
 class OptOuts:
     """The opt-outs of one build, as tokens.
 
-    ``numbers`` has ``kind`` (one of :data:`KINDS`) and ``token``; ``recorded`` has ``record_key``,
-    ``objects`` and ``day`` of the dissents and withdrawals that stand in a record.
+    ``numbers`` has ``kind`` (one of :data:`KINDS`), ``token`` and the ``place`` of an objection;
+    ``recorded`` has ``record_key``, ``objects`` and ``day`` of the dissents and withdrawals that
+    stand in a record.
     """
 
     standing: Sequence[Standing]
@@ -83,7 +83,8 @@ class OptOuts:
         try:
             # A replaced number and its successor are one person's.
             con.execute(
-                "CREATE OR REPLACE TEMP TABLE opt_out_number AS FROM opt_out_listed UNION"
+                "CREATE OR REPLACE TEMP TABLE opt_out_number AS"
+                " SELECT kind, token FROM opt_out_listed UNION"
                 " SELECT n.kind, a.token FROM opt_out_listed n JOIN linkage.main.identifier_alias a"
                 " ON a.former = n.token AND (a.identifier = n.kind"
                 " OR a.identifier = 'nhs' AND n.kind IN ('national', 'type_1'))"
@@ -91,6 +92,7 @@ class OptOuts:
             self._add_recorded(con)
             con.execute(f"CREATE OR REPLACE TABLE linkage.main.opted_out ({OPTED_OUT_DDL})")
             self._mark_objectors(con)
+            self._note_unknown(con)
             for one in self.standing:
                 if one.rule.applied and one.opt_out in _OUT:
                     con.execute(
@@ -150,6 +152,18 @@ class OptOuts:
         finally:
             con.execute("DROP TABLE opt_out_holds")
 
+    def _note_unknown(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Objections under a number that no record has: so far they protect nobody."""
+        con.execute(
+            "CREATE OR REPLACE TABLE linkage.main.unknown_objection AS"
+            " WITH known AS (SELECT unnest(['nhs', 'upn', 'la_child']) AS kind,"
+            " unnest([nhs, upn, la_child]) AS token FROM linkage.main.person_record"
+            " UNION ALL SELECT identifier, former FROM linkage.main.identifier_alias)"
+            " SELECT place FROM opt_out_listed l LEFT JOIN (SELECT DISTINCT kind, token FROM known)"
+            " k USING (kind, token) WHERE place IS NOT NULL"
+            " GROUP BY place HAVING count(k.token) = 0 ORDER BY place"
+        )
+
     def _say(self, con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"CREATE OR REPLACE TABLE linkage.main.opt_out ({OPT_OUT_DDL})")
         for one in self.standing:
@@ -180,7 +194,7 @@ def read_opt_outs(
     """
     standing = standings(con, contracts, policy)
     refuse(standing, today)
-    named = named_by_lists(con, standing)
+    named = named_by_lists(con, standing, contracts)
     return OptOuts(standing, _tokens(named, encoder), _recorded(con), today)
 
 
@@ -190,10 +204,12 @@ def recorded_facts(feed: str, table: str, present: Collection[str]) -> list[str]
     if not {code, day, deleted} <= set(present):
         return []
     listed = ", ".join(f"'{value}'" for value in (*DISSENTS, *WITHDRAWALS))
+    # Read codes end in a dot, and spreadsheets write numbers with a trailing .0
+    spelt = rf"regexp_replace(upper(trim(t.{code})), '\.0*$', '')"
     return [
-        f"SELECT record_key, source, '{RECORDED_ROLE}', upper(trim(t.{code})) || '|' ||"
+        f"SELECT record_key, source, '{RECORDED_ROLE}', {spelt} || '|' ||"
         f" coalesce(t.{day}::DATE::VARCHAR, ''), seen FROM keyed t"
-        f" WHERE upper(trim(t.{code})) IN ({listed}) AND NOT coalesce(t.{deleted}, FALSE)"
+        f" WHERE {spelt} IN ({listed}) AND NOT coalesce(t.{deleted}, FALSE)"
     ]
 
 
@@ -264,22 +280,22 @@ def leave_out_excluded(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) -> 
 
 
 def _tokens(named: Named, encoder: Encoder) -> pl.DataFrame:
-    """``kind`` and ``token`` of every number of the lists."""
-    values = {
-        "remaining": ("nhs", named.remaining),
-        "national": ("nhs", named.national),
-        "type_1": ("nhs", named.type_1),
-    } | {
-        kind: (kind, named.objections.filter(pl.col("kind") == kind)["value"])
-        for kind in ("nhs", "upn", "la_child")
-    }
-    frames = [
-        pl.DataFrame(
-            {"token": np.empty(0, dtype=np.int64) if v is None else encoder.tokens(purpose, v)},
-            schema={"token": pl.Int64},
-        ).select(pl.lit(kind).alias("kind"), "token")
-        for kind, (purpose, v) in values.items()
+    """``kind``, ``token`` and ``place`` (of objections) of every number of the lists."""
+    lists = {"remaining": named.remaining, "national": named.national, "type_1": named.type_1}
+    numbers = [
+        pl.DataFrame({"value": v}, schema={"value": pl.String}).select(
+            "value", pl.lit(kind).alias("kind"), pl.lit(None, pl.String).alias("place")
+        )
+        for kind, v in lists.items()
+        if v is not None
     ]
+    frames = [pl.DataFrame(schema={"kind": pl.String, "token": pl.Int64, "place": pl.String})]
+    for (kind,), group in pl.concat(
+        [*numbers, named.objections.select("value", "kind", "place")]
+    ).group_by("kind", maintain_order=True):
+        purpose = "nhs" if kind in lists else str(kind)
+        tokens = pl.Series("token", encoder.tokens(purpose, group["value"]), dtype=pl.Int64)
+        frames.append(group.select("kind", tokens, "place"))
     return pl.concat(frames)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from linked_cyp.contracts.model import OPT_OUTS, Contract
 from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.expectations import run_rules
 from linked_cyp.identity import pseudonym_keys
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.identifiers import IDENTIFIERS, on_series
@@ -30,6 +31,7 @@ from linked_cyp.linkage import (
     train,
     update_registry,
 )
+from linked_cyp.linkage.checks import person_record_rules
 from linked_cyp.opt_outs.policy import MAX_AGE_DAYS, Policy, Rule, load_policy, not_applied
 from linked_cyp.release import gate
 from linked_cyp.release.record import opt_out_table
@@ -216,6 +218,7 @@ def applied(name: str) -> Policy:
 
 
 NATIONAL, TYPE_1, OBJECTION = (applied(name) for name in OPT_OUTS)
+BOTH_NHS = policy(**{name: Rule(MAX_AGE_DAYS[name]) for name in OPT_OUTS[:2]})
 
 # --- no list, no build --------------------------------------------------------------------------
 
@@ -598,6 +601,45 @@ def test_an_objection_that_names_nobody_stops_the_build(world: World, row: dict[
         world.records(OBJECTION)
     assert row["subject_reference"] not in str(refused.value)
     assert refused.value.__cause__ is refused.value.__context__ is None
+
+
+@pytest.mark.parametrize("held", ["00101", "101", "101.0", "c-101"])
+@pytest.mark.parametrize("said", ["101", "00101", " 101.0 ", "C101"])
+def test_an_authoritys_number_objects_in_any_spelling(world: World, held: str, said: str) -> None:
+    world.put(
+        "ssda903",
+        "header",
+        [
+            {"child_id": number, "birth_date": _born(child), "sex_code": "F"}
+            for child, number in enumerate((held, "1101"))
+        ],
+    )
+    row = {"scheme_code": "la_child", "subject_reference": said, "authority_name": "ashmere"}
+    world.object(row)
+    counts = world.records(OBJECTION)
+    same = held.lower().startswith("c") == said.lower().startswith("c")
+    assert world.objectors() == ({0} if same else set())
+    assert counts["objections that name nobody known"] == (0 if same else 1)
+    outcomes = run_rules(world.con, "linkage.main.person_record", person_record_rules())
+    (told,) = [o.passed for o in outcomes if o.name == "objections__name_somebody"]
+    assert told is same
+
+
+@pytest.mark.parametrize("column", ["consent_93c1", "national_data_opted_in"])
+def test_a_flag_that_says_no_of_a_number_that_cannot_be_read_stops_the_build(
+    world: World, column: str
+) -> None:
+    """A spreadsheet has written the number as 9.99E+09. Whoever consents may be unreadable."""
+    world.hospital(0, 1)
+    world.remain(*NHS[:2])
+    world.type_1()
+    said = [(NHS[1], "TRUE"), ("9.99E+09", "FALSE"), ("9.98E+09", "TRUE"), ("9.97E+09", "n/k")]
+    flags = [{"nhs_number": number, column: flag} for number, flag in said]
+    world.put("type1_opt_out", "gp_flag", flags, supplier="icb")
+    with pytest.raises(LinkedCypError, match=f"2 flags of {column}") as refused:
+        world.records(BOTH_NHS)
+    assert [n for n in range(1, 5) if f"file 0 row {n}" in str(refused.value)] == [2, 4]
+    assert "9.9" not in str(refused.value)
 
 
 def test_who_objects_later_is_gone_and_everybody_elses_id_stays(world: World) -> None:
