@@ -74,6 +74,15 @@ def marks(feed: str, table: str) -> tuple[str, ...]:
     )
 
 
+def sensitive_marks(feed: str, table: str) -> set[str]:
+    """Those without which nobody of a delivery can be known as sensitive."""
+    return {
+        e.column
+        for e in exclusions()
+        if (e.feed, e.table) == (feed, table) and e.is_mark and e.reason in left_out_reasons()
+    }
+
+
 def in_force(feed: str) -> tuple[str, ...]:
     """All that excludes somebody by a feed's rows, as texts to be kept and compared later."""
     return tuple(sorted({part for e in exclusions() if e.feed == feed for part in e.parts()}))

@@ -17,6 +17,7 @@ import duckdb
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import literal, quoted
+from linked_cyp.identity.exclusions import sensitive_marks
 from linked_cyp.identity.keys import Keys
 from linked_cyp.ingest.archive import archive, located
 from linked_cyp.ingest.encoded import received
@@ -290,6 +291,12 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
         if table.required and table.name not in read
     ]
     expected = {f.index: f.expected_rows for f in landed.files}
+    reasons += [
+        f"{name} has no column {column}, which protects people"
+        for name, item in staged.tables.items()
+        if name in read
+        for column in sorted(sensitive_marks(contract.feed, name) - set(item.present))
+    ]
     if contract.domain == GOVERNANCE:  # a column that we do not know may say the opposite
         reasons += [
             f"file {result.index} of {contract.feed} has {len(result.undeclared)} columns that are"

@@ -59,7 +59,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, world: World) -> duckdb.Duck
 
 @pytest.fixture(scope="module")
 def lists(store: duckdb.DuckDBPyConnection) -> Named:
-    return named(store, standings(store, CONTRACTS, Policy()))
+    return named(store, standings(store, CONTRACTS, Policy()), CONTRACTS)
 
 
 def numbers(world: World, frame: pl.DataFrame) -> set[str]:
@@ -225,5 +225,5 @@ def test_an_end_of_an_objection_that_cannot_be_read_is_no_end(tmp_path: Path) ->
         " content_sha256, outcome)"
         " VALUES ('a.2025.b', 'a', 'ssda903', '2025', '1', 'b', 'accepted')"
     )
-    found = named(con, standings(con, CONTRACTS, Policy())).objections
+    found = named(con, standings(con, CONTRACTS, Policy()), CONTRACTS).objections
     assert found.rows() == [("nhs", "9990000018")]
