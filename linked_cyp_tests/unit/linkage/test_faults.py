@@ -89,7 +89,7 @@ def test_records_are_not_there_before_the_adopted_are_marked(monkeypatch, tmp_pa
     con.execute(
         "CREATE SCHEMA identifiable.ledger; CREATE TABLE identifiable.ledger.current"
         " (delivery_id VARCHAR, supplier VARCHAR, feed VARCHAR, collection_year INTEGER,"
-        " period VARCHAR, status VARCHAR);"
+        " period VARCHAR, status VARCHAR, received_at TIMESTAMP);"
         "CREATE TABLE linkage.main.person_record AS SELECT 'as it was' AS state"
     )
     contracts = load_contracts(PROJECT_ROOT / "data_contracts")

@@ -31,7 +31,7 @@ from linked_cyp.linkage import (
     train,
     update_registry,
 )
-from linked_cyp.linkage.checks import person_record_rules
+from linked_cyp.linkage.records.checks import person_record_rules
 from linked_cyp.opt_outs.policy import MAX_AGE_DAYS, Policy, Rule, load_policy, not_applied
 from linked_cyp.release import gate
 from linked_cyp.release.record import opt_out_table
