@@ -51,3 +51,26 @@ inner join {{ accepted(feed, table) }} as {{ table }}
     on {{ table }}.delivery_id = {{ record }}.delivery_id
     and {{ table }}.{{ key }} = {{ record }}.{{ key }}
 {%- endmacro %}
+
+{#- The three questions about a method of admission. Emergency: the ten codes of ECHILD's
+    emergency_admissions_v1. An admission is unplanned where it is an emergency and neither a
+    transfer of a patient already admitted nor the child's own birth. -#}
+{% macro is_emergency_method(code) -%}
+coalesce({{ code }} in ('21', '22', '23', '24', '25', '28', '2A', '2B', '2C', '2D'), false)
+{%- endmacro %}
+
+{% macro is_transfer_method(code) -%}
+coalesce({{ code }} in ('2B', '81'), false)
+{%- endmacro %}
+
+{% macro is_birth_method(code) -%}
+coalesce({{ code }} in ('2C', '82', '83'), false)
+{%- endmacro %}
+
+{% macro is_unplanned_method(code) -%}
+(
+    {{ is_emergency_method(code) }}
+    and not {{ is_transfer_method(code) }}
+    and not {{ is_birth_method(code) }}
+)
+{%- endmacro %}

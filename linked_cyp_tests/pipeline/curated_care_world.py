@@ -168,3 +168,17 @@ def _after_care(world: World, returns: dict[int, str]) -> None:
             activity_code=activity,
             accommodation_code=home,
         )
+    # Eva, Etta, Ewan and Emil: died, went home, refuses contact, needs nothing more. None of them
+    # is in touch, nor out of touch.
+    for child, touch in (("Eva", "DIED"), ("Etta", "RHOM"), ("Ewan", "REFU"), ("Emil", "NREQ")):
+        world.add(
+            "ssda903__header", returns[2025], child, sex_code="2", birth_month=day("2005-02-01")
+        )
+        world.add(
+            "ssda903__oc3",
+            returns[2025],
+            child,
+            in_touch_code=touch,
+            activity_code="0",
+            accommodation_code="0",
+        )

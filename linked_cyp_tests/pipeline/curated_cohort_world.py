@@ -282,16 +282,20 @@ def _mental_health(world: World, census: dict[str, str]) -> None:
         )
 
     pupil: dict[str, Any] = {"year_group": "7", "born": "2012-11-01"}
-    # Missed 30 of 100 sessions. Referred in October, seen once, and once not there; in hospital
+    # Missed 60 of 200 sessions. Referred in October, seen once, and once not there; in hospital
     # after self-harm in January.
-    _on_roll(world, census["spring"], "seen", 100, I=30, **pupil)
+    for term in ("spring", "summer"):
+        _on_roll(world, census[term], "seen", 100, I=30, **pupil)
     referral = referred("seen", "2024-10-10")
     met("seen", referral, "2024-11-01", "5")
     met("seen", referral, "2024-11-15", "3")
     admit(world, "seen", 8101, "21", "2025-01-20", "2025-01-21", "T39.1", "X60X")
     # Refused; referred and seen the year before; never referred.
-    _on_roll(world, census["spring"], "refused", 100, I=20, **pupil)
+    for term in ("spring", "summer"):
+        _on_roll(world, census[term], "refused", 100, I=20, **pupil)
     referred("refused", "2024-10-10", refused="2024-10-20")
-    _on_roll(world, census["spring"], "earlier", 100, I=5, **pupil)
+    for term in ("spring", "summer"):
+        _on_roll(world, census[term], "earlier", 100, I=5, **pupil)
     met("earlier", referred("earlier", "2024-05-01"), "2024-06-01", "5")
-    _on_roll(world, census["spring"], "well", 100, **pupil)
+    for term in ("spring", "summer"):
+        _on_roll(world, census[term], "well", 100, **pupil)

@@ -7,12 +7,13 @@ from typing import Any
 from linked_cyp_tests.pipeline.curated_world import World, day
 
 SUPPLIER = "icb_north"
+MOVED = ("Uma", "Hew", "Gil", "Nan")
 
 
 def add_hospital_cases(world: World) -> None:
     pds = world.deliver("pds_demographics", SUPPLIER, "2025-03-31", 2025)
     born = {"Ida": "2024-06-01"}
-    for child in ("Opal", "Ida", "Edie", "Rae", "Roy", "Cass", "Dot", "Tia", "Ash"):
+    for child in ("Opal", "Ida", "Edie", "Rae", "Roy", "Cass", "Dot", "Tia", "Ash", *MOVED):
         month = day(born.get(child, "2015-03-01"))
         world.add("pds_demographics__person", pds, child, sex_code="2", birth_month=month)
     _dying(world, pds)
@@ -200,17 +201,13 @@ def admit(
     **more: Any,
 ) -> None:
     delivery = _delivered(world, "sus_apc", "2024-07")
-    world.add(
-        "sus_apc__spell",
-        delivery,
-        child,
-        spell_id=key,
-        provider_code="RXX",
-        admission_method_code=method,
-        admission_date=day(start),
-        discharge_date=day(end) if end else None,
-        **more,
-    )
+    columns = {
+        "provider_code": "RXX",
+        "admission_method_code": method,
+        "admission_date": day(start),
+        "discharge_date": day(end) if end else None,
+    }
+    world.add("sus_apc__spell", delivery, child, spell_id=key, **{**columns, **more})
     world.add(
         "sus_apc__episode",
         delivery,
@@ -248,6 +245,20 @@ def _readmitted(world: World) -> None:
     admit(world, "Dot", 7040, "21", "2024-03-01", "2024-03-02", discharge_method_code="4")
     admit(world, "Tia", 7050, "21", "2024-03-01", "2024-03-02", discharge_method_code="1")
     admit(world, "Tia", 7051, "2B", "2024-03-02", "2024-03-09")
+    # Uma is moved: discharged to another hospital (51) on the 5th, admitted there on the 6th as a
+    # transfer (81): one stay, nobody came back. Hew was sent home (19) and came as an emergency (21)
+    # from another hospital's department (51): two stays, and he came back.
+    admit(world, "Uma", 7080, "21", "2024-03-01", "2024-03-05", discharge_destination_code="51")
+    admit(world, "Uma", 7081, "81", "2024-03-06", "2024-03-10", provider_code="RYY")
+    admit(world, "Hew", 7082, "21", "2024-03-01", "2024-03-05", discharge_destination_code="19")
+    admit(world, "Hew", 7083, "21", "2024-03-06", "2024-03-10", admission_source_code="51")
+    # Gil's stay goes on elsewhere, three days late: too late for one stay, and no return.
+    admit(world, "Gil", 7084, "21", "2024-03-01", "2024-03-05", discharge_destination_code="51")
+    admit(world, "Gil", 7085, "2B", "2024-03-08", "2024-03-09")
+    # Nan attends by day, regularly, between the two hospitals of one stay: a stay of its own.
+    admit(world, "Nan", 7086, "21", "2024-03-01", "2024-03-05", discharge_destination_code="51")
+    admit(world, "Nan", 7087, "13", "2024-03-05", "2024-03-05", patient_classification_code="3")
+    admit(world, "Nan", 7088, "81", "2024-03-06", "2024-03-07")
     # Ida is born on 9 June, goes home on the 11th and is back on 5 July: the days are not shown,
     # for with the date of return and the length of stay they would give her birthday.
     admit(world, "Ida", 7060, "82", "2024-06-09", "2024-06-11")

@@ -10,6 +10,8 @@ from linked_cyp_tests.pipeline.curated_world import World, day
 
 ASTHMA, WEIGHT, HEIGHT = "195967001", "27113001", "50373000"
 MMR, SECOND_MMR, SIX_IN_ONE = "38598009", "170433008", "1082441000000108"
+FIVE_IN_ONE = ("414259000", "415507003", "415712004")  # first, second, third
+TEENAGE_BOOSTER = "414619005"
 DISSENT, WITHDRAWAL = "827241000000103", "827261000000102"
 SALBUTAMOL = "39113611000001102"
 _keys = count(700_000)
@@ -54,11 +56,13 @@ def add_primary_care_cases(world: World) -> None:
     # Pia, born June 2015. Registered at A1 on 20 June 2015 (shown as the month), twice in the data,
     # once with an end: the open one counts, until A2 takes over on 5 March 2018. A holiday practice
     # stands beside it.
-    for child in ("Pia", "Quill", "Rex", "Sol", "Tam", "Ulf"):
+    for child in ("Pia", "Pip", "Quill", "Rex", "Sol", "Tam", "Ulf"):
         sex_and_birth = {"sex_code": "2", "birth_month": day("2015-06-01")}
         world.add("pds_demographics__person", pds, child, **sex_and_birth)
     patient("Pia")
     patient("Pia", older)
+    patient("Pip")
+    registered("Pip", "A1", "2015-06-20", None, "Regular/GMS")
     registered("Pia", "A1", "2015-06-20", None, "Regular/GMS")
     registered("Pia", "A1", "2015-06-20", "2018-02-01", "Regular/GMS")
     registered("Pia", "A2", "2018-03-05", None, "Regular/GMS")
@@ -89,6 +93,11 @@ def add_primary_care_cases(world: World) -> None:
     observed("Pia", "2016-07-15", MMR)
     observed("Pia", "2018-11-02", MMR)
     observed("Pia", "2018-11-02", SECOND_MMR, practice_code="A2")
+    # Pip had three 5-in-1 as an infant and the teenage booster at 14, which is none of
+    # them.
+    for on, code in zip(("2015-08-03", "2015-09-04", "2015-10-05"), FIVE_IN_ONE, strict=True):
+        observed("Pip", on, code)
+    observed("Pip", "2024-11-05", TEENAGE_BOOSTER)
     # Two inhalers on one day, copied to A2: two. What was withheld as sensitive says nothing.
     for practice in ("A1", "A1", "A2", "A2"):
         prescribed(

@@ -158,6 +158,7 @@ def test_status_on_31_march_in_exclusive_groups(ask: Ask) -> None:
         (2024, False, True, True, "CPP"),
         (2025, False, False, True, "CIN"),
     ]
+    assert ask(sql, "Rhys") == [(2025, False, False, True, "none")], "assessed as not in need"
     assert ask(sql, "Kim") == [], "a series of short breaks is not being looked after"
     assert ask(sql, "Jon") == [
         (2024, True, False, False, "CLA"),
@@ -168,6 +169,16 @@ def test_status_on_31_march_in_exclusive_groups(ask: Ask) -> None:
     assert ask(sql, "Lee") == [(2024, True, False, False, "CLA")]
 
 
+def test_a_child_found_not_to_be_in_need_is_in_need_by_one_of_two_definitions(ask: Ask) -> None:
+    sql = """SELECT is_child_in_need, is_assessed_in_need FROM curated.social_care_status
+             WHERE person_id = $child"""
+    assert ask(sql, "Rhys") == [(True, False)]
+    assert ask(sql, "Ivy") == [(True, True)]
+    sql = """SELECT is_no_further_action, is_assessed_not_in_need FROM curated.cin_referral
+             WHERE person_id = $child"""
+    assert ask(sql, "Rhys") == [(False, True)]
+
+
 ABSENCE = """SELECT academic_year, possible_sessions, authorised_absence_sessions,
                     unauthorised_absence_sessions, is_persistently_absent, is_severely_absent,
                     term_count, school_count
@@ -176,24 +187,40 @@ ABSENCE = """SELECT academic_year, possible_sessions, authorised_absence_session
 
 def test_absence_is_one_term_in_arrears_and_a_tenth_is_persistent(ask: Ask) -> None:
     assert ask(ABSENCE, "Ola") == [
-        (2024, 100, 10, 0, True, False, 1, 1),
+        (2024, 100, 10, 0, None, None, 1, 1),
         (2025, 380, 18, 20, True, False, 3, 1),
     ]
-    assert ask(ABSENCE, "Quin") == [(2025, 400, 39, 0, False, False, 1, 1)]
+    assert ask(ABSENCE, "Bea") == [(2025, 400, 39, 0, False, False, 2, 1)]
 
 
-def test_persistent_absence_was_15_percent_before_2015_16(ask: Ask) -> None:
-    sql = "SELECT is_persistently_absent FROM curated.absence_year WHERE person_id = $child"
-    assert ask(sql, "Lou") == [(False,)]
-    assert ask(sql, "Moe") == [(True,)]
+def test_one_term_gives_no_outcome_of_a_year(ask: Ask) -> None:
+    assert ask(ABSENCE, "Quin") == [(2025, 400, 39, 0, None, None, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("child", "sessions", "is_persistent", "threshold"),
+    [
+        ("Lou", 21, False, 22),
+        ("Moe", 22, True, 22),
+        ("Jude", 55, False, 56),
+        ("Ingo", 38, True, 38),
+    ],
+)
+def test_persistent_absence_was_a_number_of_sessions_before_2015_16(
+    ask: Ask, child: str, sessions: int, is_persistent: bool, threshold: int
+) -> None:
+    sql = """SELECT absence_sessions, is_persistently_absent, persistent_absence_rule
+             FROM curated.absence_year WHERE person_id = $child"""
+    assert ask(sql, child) == [(sessions, is_persistent, f"threshold of {threshold} sessions")]
 
 
 def test_absence_sums_dual_registration_and_half_is_severe(ask: Ask) -> None:
-    assert ask(ABSENCE, "Pat") == [(2025, 120, 0, 60, True, True, 1, 2)]
+    assert ask(ABSENCE, "Pat") == [(2025, 120, 0, 60, None, None, 1, 2)]
+    assert ask(ABSENCE, "Asa") == [(2025, 120, 0, 60, True, True, 2, 1)]
 
 
 def test_the_suppliers_totals_count_when_there_are_no_codes(ask: Ask) -> None:
-    assert ask(ABSENCE, "Tia") == [(2025, 100, 4, 1, False, False, 1, 1)]
+    assert ask(ABSENCE, "Tia") == [(2025, 100, 4, 1, None, None, 1, 1)]
 
 
 @pytest.mark.parametrize(

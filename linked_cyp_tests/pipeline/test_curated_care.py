@@ -5,6 +5,8 @@ The cases are in ``curated_care_world``.
 
 from __future__ import annotations
 
+import pytest
+
 from linked_cyp_tests.pipeline.curated_care_world import AUTHORITY
 from linked_cyp_tests.pipeline.curated_world import Ask, day
 
@@ -60,6 +62,12 @@ def test_care_leavers_by_year(ask: Ask) -> None:
         (2024, AUTHORITY, 19, False, None, None, None, None),
         (2025, AUTHORITY, 20, True, "F2", True, "U1", True),
     ]
+
+
+@pytest.mark.parametrize("child", ["Eva", "Etta", "Ewan", "Emil"])
+def test_who_died_or_went_home_is_not_out_of_touch(ask: Ask, child: str) -> None:
+    sql = "SELECT is_in_touch FROM curated.care_leaver WHERE person_id = $child"
+    assert ask(sql, child) == [(None,)]
 
 
 def test_a_missing_episode_over_the_year_end_is_one(ask: Ask) -> None:

@@ -87,8 +87,8 @@ def test_a_record_that_was_corrected_to_somebody_else_is_not_the_first_ones(
 
 
 def test_attendances_and_what_followed(ask: Ask) -> None:
-    sql = """SELECT attendance.arrival_date, is_major_department, is_unplanned, is_over_four_hours,
-                    is_decision_to_admit, is_injury_related, is_safeguarding_concern_recorded,
+    sql = """SELECT attendance.arrival_date, is_major_department, attendance.is_unplanned,
+                    is_over_four_hours, is_decision_to_admit, is_injury_related, is_safeguarding_concern_recorded,
                     admission.admission_date
              FROM curated.emergency_attendance AS attendance
              LEFT JOIN curated.hospital_admission AS admission
@@ -134,7 +134,10 @@ READMITTED = """SELECT admission_number, excluded_because, is_readmitted, readmi
         ),
         ("Cass", [(1, "cancer", False, None, None), (2, "cancer", False, None, None)]),
         ("Dot", [(1, "died", False, None, None)]),
-        ("Tia", [(1, None, False, None, None), (2, None, False, None, None)]),
+        ("Tia", [(2, None, False, None, None)]),
+        ("Uma", [(2, None, False, None, None)]),
+        ("Hew", [(1, None, True, 2, 1), (2, None, False, None, None)]),
+        ("Gil", [(1, None, False, None, None), (2, None, False, None, None)]),
         ("Ida", [(1, None, True, 2, None), (2, None, False, None, None)]),
     ],
 )
@@ -142,6 +145,50 @@ def test_readmission_within_30_days_of_the_last_discharge(
     ask: Ask, child: str, rows: list[tuple]
 ) -> None:
     assert ask(READMITTED, child) == rows
+
+
+STAYS = """SELECT stay_number, first_admission_number, last_admission_number, admission_date,
+                  discharge_date, length_of_stay_days, spell_count, provider_count
+           FROM curated.hospital_continuous_stay WHERE person_id = $child ORDER BY stay_number"""
+
+
+@pytest.mark.parametrize(
+    ("child", "rows"),
+    [
+        ("Uma", [(1, 1, 2, "2024-03-01", "2024-03-10", 9, 2, 2)]),
+        (
+            "Hew",
+            [
+                (1, 1, 1, "2024-03-01", "2024-03-05", 4, 1, 1),
+                (2, 2, 2, "2024-03-06", "2024-03-10", 4, 1, 1),
+            ],
+        ),
+        (
+            "Nan",
+            [
+                (1, 1, 3, "2024-03-01", "2024-03-07", 6, 2, 1),
+                (2, 2, 2, "2024-03-05", "2024-03-05", 0, 1, 1),
+            ],
+        ),
+    ],
+)
+def test_a_move_to_another_hospital_continues_the_stay(
+    ask: Ask, child: str, rows: list[tuple]
+) -> None:
+    assert ask(STAYS, child) == [(*row[:3], day(row[3]), day(row[4]), *row[5:]) for row in rows]
+
+
+METHODS = """SELECT admission_method_code, admission_type, is_emergency, is_transfer, is_birth,
+                    is_unplanned
+             FROM curated.hospital_admission WHERE person_id = $child ORDER BY admission_number"""
+
+
+def test_a_transfer_and_a_birth_at_home_are_no_unplanned_admissions(ask: Ask) -> None:
+    assert ask(METHODS, "Gil") == [
+        ("21", "emergency", True, False, False, True),
+        ("2B", "transfer", True, True, False, False),
+    ]
+    assert ask(METHODS, "Ida")[0] == ("82", "birth", False, False, True, False)
 
 
 def test_a_birth_that_came_back_is_known_as_one(ask: Ask) -> None:

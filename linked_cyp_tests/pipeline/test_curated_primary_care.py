@@ -83,6 +83,17 @@ def test_a_vaccine_given_on_one_day_is_one_dose(ask: Ask) -> None:
     ]
 
 
+def test_a_teenage_booster_is_no_infant_dose(ask: Ask) -> None:
+    sql = """SELECT vaccine, recorded_dose_number, course_position FROM curated.immunisation
+             WHERE person_id = $child ORDER BY immunisation_number"""
+    assert ask(sql, "Pip") == [
+        ("five_in_one", 1, 1),
+        ("five_in_one", 2, 2),
+        ("five_in_one", 3, 3),
+        ("teenage_booster", None, 1),
+    ]
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_patients_who_are_out_are_in_no_table(ask: Ask, world: World, table: str) -> None:
     """Sensitive, test and deleted patients, and whose latest Type 1 code is a dissent."""

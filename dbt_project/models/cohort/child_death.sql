@@ -47,7 +47,9 @@ protection as (
 ),
 
 need as (
-    select aged.person_id, bool_or(not referral.is_no_further_action) as was_child_in_need
+    select aged.person_id, bool_or(
+        not referral.is_no_further_action and not referral.is_assessed_not_in_need
+    ) as was_child_in_need
     from aged
     inner join {{ ref('cin_referral') }} as referral
         on aged.person_id = referral.person_id

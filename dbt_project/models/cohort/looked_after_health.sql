@@ -60,7 +60,7 @@ child_year as (
 
 {% set sources = [
     ('admission', ref('hospital_admission'), 'admission_date', 'not event.is_birth'),
-    ('emergency_admission', ref('hospital_admission'), 'admission_date', 'event.is_emergency'),
+    ('emergency_admission', ref('hospital_admission'), 'admission_date', 'event.is_unplanned'),
     ('attendance', ref('emergency_attendance'), 'arrival_date', 'event.is_unplanned'),
     ('mental_health_contact', ref('mental_health_contact'), 'contact_date', 'event.is_attended'),
 ] -%}

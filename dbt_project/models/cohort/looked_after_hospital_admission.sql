@@ -35,7 +35,7 @@ select
     admission.discharge_date,
     admission.length_of_stay_days,
     admission.admission_age_years,
-    admission.is_emergency,
+    admission.is_unplanned as is_emergency,
     admission.is_birth,
     admission.primary_icd10_code,
     case when known.is_timing_known then in_care.person_id is not null end

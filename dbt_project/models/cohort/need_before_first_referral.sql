@@ -51,7 +51,7 @@ admission as (
     select first_referral.person_id, count(*) as events
     from first_referral
     inner join {{ ref('hospital_admission') }} as event
-        on {{ before.format('admission_date', 'admission_date') }} and event.is_emergency
+        on {{ before.format('admission_date', 'admission_date') }} and event.is_unplanned
     group by first_referral.person_id
 ),
 

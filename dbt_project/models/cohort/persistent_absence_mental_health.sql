@@ -50,7 +50,7 @@ self_harm as (
     from {{ ref('hospital_admission') }} as admission
     inner join {{ ref('hospital_diagnosis_group') }} as coded using (person_id, admission_number)
     where coded.diagnosis_group = 'self_harm'
-        and admission.is_emergency
+        and admission.is_unplanned
         and admission.admission_age_years between 10 and 24
     group by all
 )

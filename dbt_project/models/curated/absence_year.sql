@@ -8,12 +8,18 @@ select
     cast(authorised + unauthorised as integer) as absence_sessions,
     (authorised + unauthorised) / possible::double as absence_rate,
     -- in whole sessions, so that exactly a tenth is a tenth
-    100 * (authorised + unauthorised) >= possible * case
-        when academic_year >= 2016 then 10
-        when academic_year >= 2011 then 15
-        else 20
+    case
+        when academic_year >= 2016 and term_count >= 2
+            then 10 * (authorised + unauthorised) >= possible
+        else authorised + unauthorised >= {{ persistent_absence_threshold() }}
     end as is_persistently_absent,
-    2 * (authorised + unauthorised) >= possible as is_severely_absent,
+    case
+        when academic_year >= 2016 and term_count >= 2 then 'tenth of possible sessions'
+        when {{ persistent_absence_threshold() }} is not null
+            then 'threshold of ' || {{ persistent_absence_threshold() }} || ' sessions'
+    end as persistent_absence_rule,
+    case when term_count >= 2 then 2 * (authorised + unauthorised) >= possible end
+        as is_severely_absent,
     cast(term_count as integer) as term_count,
     cast(school_count as integer) as school_count
 from {{ ref('int_absence_year') }}

@@ -15,15 +15,20 @@ admission as (
     inner join condition using (person_id, admission_number)
     inner join {{ ref('avoidable_condition') }} as definition using (diagnosis_group)
     inner join {{ ref('hospital_admission') }} as shown using (person_id, admission_number)
-    where shown.is_emergency
-        and not shown.is_birth
+    -- a spell that continues a stay at another hospital is no further admission
+    inner join {{ ref('int_hospital_stay_spell') }} as continuous
+        on continuous.person_id = spell.person_id
+        and continuous.admission_number = spell.admission_number
+        and continuous.is_first_of_stay
+    where shown.is_unplanned
         and shown.admission_age_years <= definition.last_age_years
 ),
 
 contact as (
     select person_id, 'emergency_admission' as kind, admission_date as contact_date
     from {{ ref('int_hospital_admission') }}
-    where admission_method_code like '2_' and not is_birth
+    inner join {{ ref('int_hospital_stay_spell') }} using (person_id, admission_number)
+    where is_unplanned and is_first_of_stay
     union all
     select person_id, 'emergency_attendance', arrival_date
     from {{ ref('int_emergency_attendance') }}

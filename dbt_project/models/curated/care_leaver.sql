@@ -5,7 +5,8 @@ select
     {{ completed_years('child.birth_month', 'make_date(leaver.delivery_year, 3, 31)') }}
         as age_at_year_end,
     leaver.in_touch_code,
-    coalesce(leaver.in_touch_code = 'YES', false) as is_in_touch,
+    -- who died, went home, refused or needed nothing more is neither in touch nor out of touch
+    case leaver.in_touch_code when 'YES' then true when 'NO' then false end as is_in_touch,
     nullif(leaver.activity_code, '0') as activity_code,
     case
         when left(leaver.activity_code, 1) in ('F', 'P') then true

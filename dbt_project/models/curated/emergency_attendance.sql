@@ -29,7 +29,7 @@ admitted as (
     inner join {{ ref('int_hospital_admission') }} as admission
         on admission.person_id = attendance.person_id
         and admission.provider_code = attendance.provider_code
-        and admission.admission_method_code like '2_'
+        and {{ is_emergency_method('admission.admission_method_code') }}
         and not admission.is_birth
         and admission.admission_date between attendance.arrival_date and attendance.arrival_date + 1
     group by attendance.person_id, attendance.attendance_number

@@ -1,21 +1,26 @@
--- Exact dates are compared; days are shown only where both show their own.
-with spell as (
+-- Exact dates are compared; days are shown only where both show their own. A move to another hospital
+-- is neither a discharge nor a return: what is counted is continuous stays.
+with stay as (
     select
-        admission.person_id,
-        admission.admission_number,
-        admission.admission_date,
-        admission.discharge_date,
-        admission.is_date_coarsened,
-        admission.is_birth,
-        admission.admission_method_code,
-        case
-            when admission.discharge_method_code = '4' then 'died'
-            when admission.patient_classification_code in ('2', '3', '4') then 'day_or_regular'
-            when marked.is_cancer then 'cancer'
-            when marked.is_obstetric then 'obstetric'
-        end as excluded_because,
-        coalesce(marked.is_cancer or marked.is_obstetric, false) as is_cancer_or_obstetric
-    from {{ ref('int_hospital_admission') }} as admission
+        spell.person_id,
+        continuous.stay_number,
+        min(spell.admission_number) as first_admission_number,
+        max(spell.admission_number) as admission_number,
+        arg_min(spell.admission_date, spell.admission_number) as admission_date,
+        arg_max(spell.discharge_date, spell.admission_number)
+            filter (where spell.discharge_date is not null) as last_discharge_date,
+        bool_or(spell.discharge_date is null) as is_open,
+        arg_min(spell.is_date_coarsened, spell.admission_number) as is_admission_coarsened,
+        arg_max(spell.is_date_coarsened, spell.admission_number) as is_discharge_coarsened,
+        arg_min(spell.is_birth, spell.admission_number) as is_birth,
+        arg_min(spell.is_unplanned, spell.admission_number) as is_unplanned,
+        bool_or(coalesce(spell.discharge_method_code = '4', false)) as has_died,
+        bool_and(coalesce(spell.patient_classification_code in ('2', '3', '4'), false))
+            as is_day_or_regular,
+        bool_or(coalesce(marked.is_cancer, false)) as is_cancer,
+        bool_or(coalesce(marked.is_obstetric, false)) as is_obstetric
+    from {{ ref('int_hospital_admission') }} as spell
+    inner join {{ ref('int_hospital_stay_spell') }} as continuous using (person_id, admission_number)
     left join (
         select
             person_id,
@@ -25,29 +30,41 @@ with spell as (
         from {{ ref('hospital_diagnosis_group') }}
         group by person_id, admission_number
     ) as marked using (person_id, admission_number)
+    group by spell.person_id, continuous.stay_number
 ),
 
--- Each emergency admission belongs to the last discharge before it.
+discharged as (
+    select
+        *,
+        last_discharge_date as discharge_date,
+        case
+            when has_died then 'died'
+            when is_day_or_regular then 'day_or_regular'
+            when is_cancer then 'cancer'
+            when is_obstetric then 'obstetric'
+        end as excluded_because
+    from stay
+    where not is_open
+),
+
+-- Each unplanned admission belongs to the last discharge before it.
 returned as (
     select
         later.person_id,
-        later.admission_number as readmission_number,
+        later.first_admission_number as readmission_number,
         later.admission_date,
-        later.is_date_coarsened,
+        later.is_admission_coarsened,
         earlier.admission_number,
         date_diff('day', earlier.discharge_date, later.admission_date) as days_to_readmission
-    from spell as later
-    inner join spell as earlier
+    from stay as later
+    inner join discharged as earlier
         on earlier.person_id = later.person_id
-        and earlier.admission_number < later.admission_number
+        and earlier.stay_number < later.stay_number
         and earlier.discharge_date <= later.admission_date
-    where later.admission_method_code like '2_'
-        -- a transfer and a birth are no return to hospital
-        and later.admission_method_code not in ('2B', '2C')
-        and not later.is_cancer_or_obstetric
+    where later.is_unplanned and not later.is_cancer and not later.is_obstetric
     qualify row_number() over (
-        partition by later.person_id, later.admission_number
-        order by earlier.discharge_date desc, earlier.admission_number desc
+        partition by later.person_id, later.stay_number
+        order by earlier.discharge_date desc, earlier.stay_number desc
     ) = 1
 ),
 
@@ -67,18 +84,18 @@ last_day as (
 )
 
 select
-    spell.person_id,
-    spell.admission_number,
-    spell.is_birth,
-    spell.excluded_because,
-    spell.discharge_date + 29 <= last_day.data_end_date as is_follow_up_complete,
+    discharged.person_id,
+    cast(discharged.admission_number as integer) as admission_number,
+    discharged.stay_number,
+    discharged.is_birth,
+    discharged.excluded_because,
+    discharged.discharge_date + 29 <= last_day.data_end_date as is_follow_up_complete,
     readmission.readmission_number is not null as is_readmitted,
-    readmission.readmission_number,
+    cast(readmission.readmission_number as integer) as readmission_number,
     cast(case
-        when not (spell.is_date_coarsened or readmission.is_date_coarsened)
+        when not (discharged.is_discharge_coarsened or readmission.is_admission_coarsened)
             then readmission.days_to_readmission
     end as integer) as days_to_readmission
-from spell
+from discharged
 cross join last_day
 left join readmission using (person_id, admission_number)
-where spell.discharge_date is not null

@@ -38,12 +38,15 @@ select
     case
         when admission.is_birth then 'birth'
         when admission.admission_method_code in ('11', '12', '13') then 'elective'
-        when admission.admission_method_code like '2_' then 'emergency'
+        when {{ is_transfer_method('admission.admission_method_code') }} then 'transfer'
+        when {{ is_emergency_method('admission.admission_method_code') }} then 'emergency'
         when admission.admission_method_code in ('31', '32') then 'maternity'
-        when admission.admission_method_code = '81' then 'transfer'
     end as admission_type,
-    coalesce(admission.admission_method_code like '2_', false) as is_emergency,
-    coalesce(admission.is_birth, false) as is_birth,
+    {{ is_emergency_method('admission.admission_method_code') }} as is_emergency,
+    {{ is_transfer_method('admission.admission_method_code') }} as is_transfer,
+    admission.is_birth,
+    admission.is_unplanned,
+    continuous.stay_number,
     admission.patient_classification_code,
     admission.admission_source_code,
     admission.discharge_method_code,
@@ -53,3 +56,4 @@ select
 from {{ ref('int_hospital_admission') }} as admission
 left join first_diagnosis using (person_id, admission_number)
 left join episodes using (person_id, admission_number)
+inner join {{ ref('int_hospital_stay_spell') }} as continuous using (person_id, admission_number)

@@ -34,7 +34,11 @@ on_plan as (
 ),
 
 in_need as (
-    select referral.person_id, returned.year_end, referral.local_authority
+    select
+        referral.person_id,
+        returned.year_end,
+        referral.local_authority,
+        referral.closure_reason_code is distinct from 'RC8' as is_assessed_in_need
     from {{ ref('int_cin_referral') }} as referral
     inner join {{ ref('stg_return_year') }} as returned
         on returned.feed = 'cin_census'
@@ -51,9 +55,9 @@ in_need as (
 ),
 
 status as (
-    select *, 'looked_after' as what from looked_after
+    select *, true as is_assessed_in_need, 'looked_after' as what from looked_after
     union all by name
-    select *, 'child_protection_plan' as what from on_plan
+    select *, true as is_assessed_in_need, 'child_protection_plan' as what from on_plan
     union all by name
     select *, 'child_in_need' as what from in_need
 )
@@ -64,10 +68,12 @@ select
     bool_or(what = 'looked_after') as is_looked_after,
     bool_or(what = 'child_protection_plan') as is_on_child_protection_plan,
     bool_or(what = 'child_in_need') as is_child_in_need,
+    bool_or(what = 'child_in_need' and is_assessed_in_need) as is_assessed_in_need,
     case
         when bool_or(what = 'looked_after') then 'CLA'
         when bool_or(what = 'child_protection_plan') then 'CPP'
-        else 'CIN'
+        when bool_or(is_assessed_in_need) then 'CIN'
+        else 'none'
     end as social_care_group
 from status
 group by person_id, year_end

@@ -55,6 +55,9 @@ summed as (
             as unauthorised,
         count(distinct absence_term) filter (where not coalesce(is_year_11_summer, false))
             as term_count,
+        array_to_string(list_sort(list_distinct(
+            list(absence_term) filter (where not coalesce(is_year_11_summer, false))
+        )), ',') as terms,
         count(distinct school_id) as school_count
     from term
     group by person_id, academic_year

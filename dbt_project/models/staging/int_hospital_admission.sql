@@ -18,8 +18,9 @@ select
     spell.valid_discharge_date as discharge_date,
     child.birth_month,
     child.death_month,
-    spell.admission_method_code in ('82', '83', '2C') as is_birth,
-    spell.admission_method_code in ('82', '83', '2C')
+    {{ is_birth_method('spell.admission_method_code') }} as is_birth,
+    {{ is_unplanned_method('spell.admission_method_code') }} as is_unplanned,
+    {{ is_birth_method('spell.admission_method_code') }}
     or {{ in_vital_month('spell.admission_date', 'child.birth_month') }}
     -- an exact admission and a length of stay would tell the day of a death in hospital
     or coalesce(spell.discharge_method_code = '4', false)

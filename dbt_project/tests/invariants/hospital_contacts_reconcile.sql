@@ -33,8 +33,14 @@ with counted as (
         'emergency_readmission',
         (select count(*) from {{ ref('emergency_readmission') }}),
         (
-            select count(*) from {{ ref('hospital_admission') }} where discharge_date is not null
+            select count(*) from {{ ref('hospital_continuous_stay') }}
+            where discharge_date is not null
         )
+    union all
+    select
+        'hospital_continuous_stay',
+        (select sum(spell_count) from {{ ref('hospital_continuous_stay') }}),
+        (select count(*) from {{ ref('hospital_admission') }})
     union all
     -- an emergency admission is the return from one discharge at most
     select
