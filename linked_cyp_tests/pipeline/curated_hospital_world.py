@@ -246,8 +246,8 @@ def _readmitted(world: World) -> None:
     admit(world, "Tia", 7050, "21", "2024-03-01", "2024-03-02", discharge_method_code="1")
     admit(world, "Tia", 7051, "2B", "2024-03-02", "2024-03-09")
     # Uma is moved: discharged to another hospital (51) on the 5th, admitted there on the 6th as a
-    # transfer (81): one stay, nobody came back. Hew was sent home (19) and came as an emergency (21)
-    # from another hospital's department (51): two stays, and he came back.
+    # transfer (81): one stay, nobody came back. Hew was sent home (19) and came as an emergency
+    # (21) from another hospital's department (51): two stays, and he came back.
     admit(world, "Uma", 7080, "21", "2024-03-01", "2024-03-05", discharge_destination_code="51")
     admit(world, "Uma", 7081, "81", "2024-03-06", "2024-03-10", provider_code="RYY")
     admit(world, "Hew", 7082, "21", "2024-03-01", "2024-03-05", discharge_destination_code="19")

@@ -88,8 +88,8 @@ def test_a_record_that_was_corrected_to_somebody_else_is_not_the_first_ones(
 
 def test_attendances_and_what_followed(ask: Ask) -> None:
     sql = """SELECT attendance.arrival_date, is_major_department, attendance.is_unplanned,
-                    is_over_four_hours, is_decision_to_admit, is_injury_related, is_safeguarding_concern_recorded,
-                    admission.admission_date
+                    is_over_four_hours, is_decision_to_admit, is_injury_related,
+                    is_safeguarding_concern_recorded, admission.admission_date
              FROM curated.emergency_attendance AS attendance
              LEFT JOIN curated.hospital_admission AS admission
                  USING (person_id, admission_number)
