@@ -88,8 +88,9 @@ def surname_levels(hardened: bool) -> Levels:
     return {
         NULL_LEVEL: _name_missing("surname", hardened),
         "exact": _name_exact("surname"),
+        # SMITH and SMITH-JONES; before dice_80, which a long name with a short one added reaches.
+        "part": part,
         "dice_80": dice("surname", 80, hardened),
-        "part": part,  # SMITH and SMITH-JONES
         "sound": _equal("surname_sound_birth_date"),
         "dice_60": dice("surname", 60, hardened),
         "dice_45": dice("surname", 45, hardened),

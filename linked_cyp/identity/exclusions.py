@@ -43,7 +43,7 @@ class Exclusion:
         if self.values:
             listed = "|".join(re.escape(value) for value in self.values)
             words = f"|{WORDS[self.reason]}" if self.reason in WORDS else ""
-            spelt = literal(f"^0*({listed})([^A-Z0-9]|$){words}")
+            spelt = literal(f"^[^A-Z0-9]*0*({listed})([^A-Z0-9]|$){words}")
             return f"regexp_matches(upper(trim({column})), {spelt})"
         return f"lower(trim({column})) NOT IN ('', '0', 'false')"
 

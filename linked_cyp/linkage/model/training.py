@@ -110,9 +110,12 @@ def _learn(
 ) -> tuple[dict[str, Any], list[str]]:
     """Expectation maximisation in each block that works; the settings, and which blocks did.
 
-    Splink gives up on a session when a level dies out (m = 0) and leaves its linker half changed,
-    so the others start again without that one.
+    Splink gives up on a session when a level dies out (m = 0) or every pair of it is true (a prior
+    of 1, infinite odds) and leaves its linker half changed, so the others start again without that
+    one.
     """
+    from splink.internals.exceptions import SplinkException
+
     with linker(con, relation, start, doing="training the linkage model") as splink:
         for name in sessions:
             try:
@@ -122,7 +125,7 @@ def _learn(
                     # There are none; each iteration then counts patterns instead of pairs.
                     estimate_without_term_frequencies=True,
                 )
-            except ValueError:
+            except (ValueError, SplinkException):
                 failed = name
                 break
         else:

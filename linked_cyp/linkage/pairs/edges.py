@@ -22,6 +22,9 @@ EDGE_CLASSES = {
     "nameless": "no forename on one side, and no identifier agrees",
 }
 
+# Why the adoption wall keeps records apart that could meet through others (pairs/renamed.py).
+RENAMED = "forename and birth date alone: what an adopted child keeps"
+
 # Their chance agreements happen at home, so they do not grow with the number of records: they are
 # judged by the evidence (the match weight without the prior) alone.
 LOCAL = ("borrowed", "household", "nameless")
@@ -81,18 +84,68 @@ def classed_pairs_sql(prior: float) -> str:
     return (
         f"(SELECT *, round({weight_sql(prior)}, 6) AS weight"
         f" FROM (SELECT *, {edge_class_sql()} AS edge_class FROM linkage.main.pairs"
-        f" WHERE NOT {renamed_sql()} AND NOT {misplaced_sql()}))"
+        f" WHERE NOT {renamed_sql()} AND NOT {renamed_at_home_sql()} AND NOT {misplaced_sql()}))"
     )
+
+
+# Surnames that may be anybody's. Unrelated ones look alike by chance (dice_60 and below), and a new
+# double-barrelled name may keep a part of the old one.
+UNRELATED = (NULL_LEVEL, "differ", "dice_45", "dice_60", "part")
+
+
+def unrelated_sql() -> str:
+    """The surnames say nothing of one person, or one of them is missing."""
+    levels = ", ".join(str(level_number("surname", label)) for label in UNRELATED)
+    return f"(gamma_surname IN ({levels}))"
 
 
 def renamed_sql() -> str:
     """Only forename and birth date hold the pair together: what an adopted child keeps.
 
-    The surname is another one, and no number and no postcode agrees. Such a pair is never linked,
-    whatever its weight: it would lead from a child's new life to the one before.
+    The surname is another one, no number agrees, and the postcode is another, be it next door. Such
+    a pair is never linked, whatever its weight: it would lead from a child's new life to the one
+    before.
     """
-    differ, home = level_number("surname", "differ"), level_number("postcode", "differ")
-    return f"(gamma_surname = {differ} AND gamma_postcode <= {home} AND NOT {agrees_sql()})"
+    return (
+        f"(gamma_forename <> {level_number('forename', NULL_LEVEL)} AND {unrelated_sql()}"
+        f" AND gamma_postcode < {level_number('postcode', 'exact')} AND NOT {agrees_sql()})"
+    )
+
+
+def renamed_at_home_sql(schema: str = "linkage.main") -> str:
+    """The same at one postcode: adopted by the foster carer, or a step-parent's surname?
+
+    Two bare records cannot tell. So it counts as adoption where a record marked with adoption has
+    the birth date of one of them and its postcode, forename or surname, or its sex and authority.
+    """
+    near = f"""SELECT near.record_key FROM {schema}.person_record near
+        JOIN (SELECT * FROM {schema}.person_record WHERE exclusion = 'adoption') marked
+        ON near.birth_date = marked.birth_date AND near.exclusion IS NULL AND ({_NEAR})"""
+    return (
+        f"(gamma_forename <> {level_number('forename', NULL_LEVEL)} AND {unrelated_sql()}"
+        f" AND NOT {agrees_sql()} AND (record_key_l IN ({near}) OR record_key_r IN ({near})))"
+    )
+
+
+_NEAR = " OR ".join(
+    (
+        *(f"near.{c} = marked.{c}" for c in ("postcode", "forename_birth_date")),
+        "near.surname_birth_date = marked.surname_birth_date",
+        *(
+            f"near.sex = marked.sex AND near.{c} = marked.{c}"
+            for c in ("supplier", "postcode_district")
+        ),
+    )
+)
+
+
+def vouching_sql() -> str:
+    """The pair may carry a child from one surname to another: by a number, or by both names."""
+    names = (
+        f"NOT {unrelated_sql()} AND gamma_forename >= {level_number('forename', 'dice_80')}"
+        f" AND gamma_birth_date > {level_number('birth_date', 'differ')}"
+    )
+    return f"({agrees_sql()} AND {supported_sql()} OR {names})"
 
 
 _HELD = """(SELECT (least(record_key, holder), greatest(record_key, holder))

@@ -12,6 +12,7 @@ from linked_cyp.linkage.model.checks import model_rules
 from linked_cyp.linkage.model.parameters import parameters
 from linked_cyp.linkage.pairs.checks import pairs_rules
 from linked_cyp.linkage.pairs.edges import twin_sql
+from linked_cyp.linkage.pairs.renamed import unvouched_sql
 from linked_cyp.linkage.persons.bridge import TIERS
 from linked_cyp.linkage.persons.registry import EVENTS
 from linked_cyp.linkage.persons.resolution import REASONS
@@ -71,6 +72,16 @@ def _person_rules() -> list[Rule]:
             "  AND p.record_key IN (d.record_key_l, d.record_key_r))",
             "No person holds two forenames under one surname and birth date, unless an identifier"
             " agrees or a reviewer said so.",
+        ),
+        zero_rows(
+            "adoption__apart",
+            unvouched_sql(
+                "SELECT record_key, cluster FROM {batch}",
+                "{schema}",
+                f"FROM ({_DECIDED}) WHERE decision = 'same'",
+            ),
+            "No person holds two surnames that only a forename and a birth date connect, unless a"
+            " reviewer said so: it is what an adopted child keeps.",
         ),
         zero_rows(
             "decision__respected",

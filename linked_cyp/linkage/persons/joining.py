@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from linked_cyp.linkage.pairs.edges import RENAMED
+
 # Why a pair does not join its records, by number; 0: it does.
 REASONS = {
     "nhs": "two NHS numbers",
     "upn": "two permanent UPNs",
     "local": "two ids of one source",
     "twin": "another first name, same surname and birth date",
+    "renamed": RENAMED,
     "decision": "clerical decision: different people",
     "ambiguous": "no names, and no candidate leads the others",
     "names_disagree": "no names here, and the names beside it do not support it",

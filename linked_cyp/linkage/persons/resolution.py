@@ -5,8 +5,9 @@ names agree, from the strongest down; and last, records without a forename (hosp
 children) that share no identifier with their candidate, only where one candidate leads all others
 by a margin. Nothing is joined that would put together two valid NHS numbers, two permanent UPNs,
 two ids that one source gives to different children, twins (two forenames under one surname and
-birth date, unless an identifier says otherwise), or what a reviewer called different people. All
-that is refused is kept with its reason, for review.
+birth date, unless an identifier says otherwise), two surnames that nothing but a forename and a
+birth date connects (:mod:`linked_cyp.linkage.pairs.renamed`), or what a reviewer called different
+people. All that is refused is kept with its reason, for review.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ import polars as pl
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import transaction
 from linked_cyp.linkage.model.parameters import Parameters, parameters
-from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight, twin_sql
+from linked_cyp.linkage.pairs.edges import (
+    EDGE_CLASSES,
+    classed_pairs_sql,
+    prior_weight,
+    twin_sql,
+    vouching_sql,
+)
+from linked_cyp.linkage.pairs.renamed import renamed_pairs_sql
 from linked_cyp.linkage.persons.joining import (
     CODE,
     REASONS,
@@ -67,14 +75,7 @@ def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) 
         records = con.execute("FROM temp.resolving ORDER BY number").pl()
         pairs = con.execute(_pairs_sql(con, chosen)).pl()
         decided, ignored = _decisions(con)
-        result = resolve_pairs(
-            records.height,
-            pairs,
-            {k: records[k].to_numpy() for k in ("nhs", "upn", "local") if k in chosen.conflicts},
-            records["has_forename"].to_numpy(),
-            chosen.nameless_margin,
-            decided,
-        )
+        result = _resolved(con, records, pairs, decided, chosen)
         con.execute("DROP TABLE temp.resolving")
         _write(con, records["record_key"].to_numpy(), result)
     refused = result.refused.filter(pl.col("edge_class") == DECIDED).height
@@ -119,13 +120,79 @@ def _pairs_sql(con: duckdb.DuckDBPyConnection, chosen: Parameters) -> str:
     is_twin = twin_sql() if "twin" in chosen.conflicts else "FALSE"
     return f"""
         SELECT l.number AS a, r.number AS b, round(match_weight, 6) AS weight,
-               edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough
-        FROM (SELECT *, {is_twin} AS is_twin,
+               edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough, vouches
+        FROM (SELECT *, {is_twin} AS is_twin, {vouching_sql()} AS vouches,
                      weight >= CASE edge_class {enough} END AS is_enough
               FROM {classed_pairs_sql(prior_weight(con))} WHERE is_enough OR is_twin)
         JOIN temp.resolving l ON l.record_key = record_key_l
         JOIN temp.resolving r ON r.record_key = record_key_r
     """
+
+
+def _resolved(
+    con: duckdb.DuckDBPyConnection,
+    records: pl.DataFrame,
+    pairs: pl.DataFrame,
+    decided: pl.DataFrame,
+    chosen: Parameters,
+) -> Resolution:
+    """Persons in which nobody holds two lives; again where the chain that vouched was refused."""
+    held = {k: records[k].to_numpy() for k in ("nhs", "upn", "local") if k in chosen.conflicts}
+    renamed = _renamed(con, records, pairs, decided)
+    while True:
+        result = resolve_pairs(
+            records.height,
+            pairs,
+            held,
+            records["has_forename"].to_numpy(),
+            chosen.nameless_margin,
+            decided,
+            renamed,
+        )
+        inside = pairs.filter(
+            result.cluster[pairs["a"].to_numpy()] == result.cluster[pairs["b"].to_numpy()]
+        )
+        more = _renamed(con, records, inside, decided).join(renamed, on=["a", "b"], how="anti")
+        if more.is_empty():
+            return result
+        renamed = pl.concat([renamed, more])
+
+
+def _renamed(
+    con: duckdb.DuckDBPyConnection,
+    records: pl.DataFrame,
+    pairs: pl.DataFrame,
+    decided: pl.DataFrame,
+) -> pl.DataFrame:
+    """``a``, ``b``: records that may not meet through others, as they may not by themselves.
+
+    Where a chain of numbers, full names and a reviewer's decisions leads from one to the other
+    they may.
+    """
+    same = decided.filter("is_same").select("a", "b")
+    usable = pairs.filter(pl.col("is_enough") & ~pl.col("is_twin"))
+    groups, vouched = (
+        connected_components(records.height, frame["a"].to_numpy(), frame["b"].to_numpy())
+        for frame in (
+            pl.concat([frame.select("a", "b"), same])
+            for frame in (usable, usable.filter("vouches"))
+        )
+    )
+    numbered = records.select("record_key", pl.Series("cluster", groups))
+    con.register("renamed_group", numbered.filter(numbered["cluster"].is_duplicated()).to_arrow())
+    found = con.execute(
+        "SELECT l.number AS a, r.number AS b FROM"
+        f" ({renamed_pairs_sql('FROM renamed_group', 'linkage.main', hardened=_hardened(con))})"
+        " JOIN temp.resolving l ON l.record_key = record_key_l"
+        " JOIN temp.resolving r ON r.record_key = record_key_r ORDER BY ALL"
+    ).pl()
+    con.unregister("renamed_group")
+    return found.filter(vouched[found["a"].to_numpy()] != vouched[found["b"].to_numpy()])
+
+
+def _hardened(con: duckdb.DuckDBPyConnection) -> bool:
+    rows = con.execute("SELECT is_hardened FROM linkage.main.build LIMIT 1").fetchall()
+    return bool(rows[0][0]) if rows else True
 
 
 def _decisions(con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame, int]:
@@ -167,6 +234,7 @@ def _write(con: duckdb.DuckDBPyConnection, keys: np.ndarray, result: Resolution)
 _NO_DECISIONS = pl.DataFrame(
     schema={"a": pl.Int32, "b": pl.Int32, "weight": pl.Float64, "is_same": pl.Boolean}
 )
+_NOT_RENAMED = pl.DataFrame(schema={"a": pl.Int32, "b": pl.Int32})
 
 
 def resolve_pairs(
@@ -176,6 +244,7 @@ def resolve_pairs(
     has_forename: np.ndarray,
     margin: float,
     decided: pl.DataFrame = _NO_DECISIONS,
+    renamed: pl.DataFrame = _NOT_RENAMED,
 ) -> Resolution:
     """Resolve pairs among records numbered from 0.
 
@@ -190,6 +259,7 @@ def resolve_pairs(
         margin: lead in bits that the best candidate of a nameless person needs.
         decided: clerical decisions, the most trusted first: ``a``, ``b``, ``weight`` (may be
             null) and ``is_same``.
+        renamed: ``a``, ``b``: pairs that only forename and birth date connect.
     """
     same, different = decided.filter("is_same"), decided.filter(~pl.col("is_same"))
     twins = pairs.filter("is_twin")
@@ -197,7 +267,7 @@ def resolve_pairs(
     in_order = same.with_columns((-pl.int_range(pl.len())).alias("weight"))
     cluster, not_same = join_without_conflict(records, in_order, values, parted)
 
-    parted = _apart(different, twins)
+    parted = _apart(different, twins, renamed)
     candidates = pairs.filter(pl.col("is_enough") & ~pl.col("is_twin"))
     strong = candidates.filter(pl.col("edge_class") != "nameless")
     cluster, not_strong = join_without_conflict(records, strong, values, parted, cluster)
@@ -222,10 +292,12 @@ def resolve_pairs(
     return Resolution(cluster, refused)
 
 
-def _apart(different: pl.DataFrame, twins: pl.DataFrame | None = None) -> Apart:
-    frames = [different.select("a", "b", pl.lit(CODE["decision"]).alias("code"))]
-    if twins is not None:
-        frames.append(twins.select("a", "b", pl.lit(CODE["twin"]).alias("code")))
+def _apart(different: pl.DataFrame, *others: pl.DataFrame) -> Apart:
+    """Pairs called different, and then those of the kinds ``twin`` and ``renamed``."""
+    frames = [
+        frame.select("a", "b", pl.lit(CODE[kind]).alias("code"))
+        for kind, frame in zip(("decision", "twin", "renamed"), (different, *others), strict=False)
+    ]
     both = pl.concat(frames, how="vertical_relaxed")
     return Apart(both["a"].to_numpy(), both["b"].to_numpy(), both["code"].to_numpy())
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.linkage.model.parameters import Parameters, parameters
-from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, classed_pairs_sql, prior_weight
+from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, RENAMED, classed_pairs_sql, prior_weight
 from linked_cyp.linkage.review.decisions import newest_decisions
 from linked_cyp.linkage.review.tables import ensure_tables
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
@@ -89,6 +89,9 @@ def reviewable(con: duckdb.DuckDBPyConnection, chosen: Parameters) -> pl.DataFra
         "SELECT p.record_key_l, p.record_key_r, p.edge_class, r.reason, p.weight,"
         f" p.match_weight, p.model_id FROM {classed_pairs_sql(prior_weight(con))} p"
         " LEFT JOIN linkage.main.refused r USING (record_key_l, record_key_r)"
+        # Nobody is asked to join two lives.
+        " WHERE r.reason IS DISTINCT FROM $renamed",
+        {"renamed": RENAMED},
     ).pl()
     decided = newest_decisions(con).select("record_key_l", "record_key_r")
     threshold = pl.col("threshold")

@@ -276,13 +276,21 @@ def test_components_are_the_smallest_record_reachable(graph):
         ({"postcode": -1}, True),
         ({"postcode": level_number("postcode", "exact")}, False),
         ({"surname": level_number("surname", "exact")}, False),
-        ({"surname": -1}, False),
+        ({"surname": -1}, True),
+        ({"surname": level_number("surname", "dice_60")}, True),
+        ({"surname": level_number("surname", "part")}, True),
+        ({"surname": level_number("surname", "sound")}, False),
+        ({"surname": level_number("surname", "dice_80")}, False),
+        ({"postcode": level_number("postcode", "district")}, True),
+        ({"postcode": level_number("postcode", "sector")}, True),
+        ({"forename": -1}, False),
         ({"nhs": level_number("nhs", "exact")}, False),
         ({"upn": level_number("upn", "exact")}, False),
     ],
 )
 def test_forename_and_birth_date_alone_are_what_an_adopted_child_keeps(gammas, renamed):
-    row = {"nhs": -1, "upn": -1, "la_child": -1, "surname": 0, "postcode": 0} | gammas
+    row = {"nhs": -1, "upn": -1, "la_child": -1, "forename": 7, "surname": 0, "postcode": 0}
+    row |= gammas
     columns = ", ".join(f"{value} AS gamma_{name}" for name, value in row.items())
     found = duckdb.sql(f"SELECT {renamed_sql()} FROM (SELECT {columns})").fetchall()
     assert found == [(renamed,)]
