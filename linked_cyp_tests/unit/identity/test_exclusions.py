@@ -45,6 +45,7 @@ NAMES = (
     *("ADA", "BEN", "CHLOE", "DEV", "EVE", "FINN", "GITA", "HUGO"),
     *("IRIS", "JONAH", "KEZIA", "LUCA", "MARYAM", "NOOR", "OTIS", "PRIYA"),
     *("QUINN", "ROSA", "SAMIR", "TARA", "UMA", "VIOLET", "WILF", "XENIA"),
+    *("YUSUF", "ZORA", "BRUNO", "CLEO"),
 )
 
 
@@ -53,7 +54,16 @@ def child(number: int) -> dict[str, dict[str, dict]]:
     born = date(2012, 3, number + 1)
     postcode = f"NW{number + 1} 5AB"
     looked_after = {"child_id": f"C{number}", "upn": UPN[number], "birth_date": born}
+    pupil = {
+        "upn": UPN[number],
+        "forename": NAMES[number],
+        "surname": "NEILL",
+        "birth_date": born,
+        "sex_code": "F",
+    }
     return {
+        "school_census": {"pupil_on_roll": pupil},
+        "npd_attainment": {"pupil_premium": pupil},
         "ssda903": {
             "header": looked_after | {"sex_code": "2"},
             "episodes": {"child_id": f"C{number}", "home_postcode": postcode},
@@ -108,7 +118,8 @@ def child(number: int) -> dict[str, dict[str, dict]]:
 
 def mark(rule: Exclusion) -> dict:
     column = CONTRACTS[rule.feed].tables[rule.table].column(rule.column)
-    anything = {"BOOLEAN": True, "BIGINT": 1}.get(column.sql_type, "C1")
+    known = {"BOOLEAN": True, "BIGINT": 1, "DATE": date(2020, 1, 1)}
+    anything = known.get(column.sql_type, "C1")
     return {rule.column: rule.values[0] if rule.values else anything}
 
 
@@ -119,7 +130,8 @@ def deliver(con, supplier: str, feed: str, number: int, marked: Exclusion | None
         row = tables.get(marked.table, {"child_id": f"C{number}"})
         tables[marked.table] = row | mark(marked)
     kind = CONTRACTS[feed].period_kind
-    period = {"financial_year": "2025", "month": "2025-03"}.get(kind, "2025-03-31")
+    periods = {"financial_year": "2025", "month": "2025-03", "academic_term": "2025-spring"}
+    period = (periods | {"academic_year": "2025"}).get(kind, "2025-03-31")
     delivery = f"{supplier}.{period}.{feed.encode().hex()[:8]}"
     for table, row in tables.items():
         put(con, delivery, feed, table, [row])
