@@ -94,11 +94,11 @@ def _exists_in(table: str, other: str, key: str) -> Flags:
 
 
 def _same_in(table: str, spec: Mapping[str, str], key: str) -> Flags:
-    """A row that disagrees with the other table's row of the same child."""
+    """A row that disagrees with the other table's row of the same child; a blank disagrees with nothing."""
     field, other = spec["field"], spec["table"]
     return Flags(
         f"{table} t SEMI JOIN {other} o "
-        f"ON t.{key} = o.{key} AND t.{field} IS DISTINCT FROM o.{field}",
+        f"ON t.{key} = o.{key} AND t.{field} <> o.{field}",
         {"t": table},
     )
 
