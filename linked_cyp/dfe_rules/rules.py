@@ -263,7 +263,7 @@ def _words(sql: str) -> frozenset[str]:
 
 def tables_read(known: Definitions, sql: str) -> set[str]:
     """The return's tables that SQL names after FROM or JOIN."""
-    named = set(re.findall(r"\b(?:FROM|JOIN)\s+\(*(\w+)", sql))
+    named = set(re.findall(r"\b(?:FROM|JOIN)\s+\(*(?=(\w+))", sql))
     return {name + last for name in known.tables for last in ("", "_last")} & named
 
 
