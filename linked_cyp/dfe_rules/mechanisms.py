@@ -41,6 +41,15 @@ def _required_code(spec: Mapping[str, Any], codeset: Codes) -> str:
     return " OR ".join(f"({_one_of(f, codes, codeset)}) IS NOT TRUE" for f, codes in spec.items())
 
 
+def _required_codes(spec: Mapping[str, Any], codeset: Codes) -> str:
+    """Lists with commas: not given, or one of them is not one of the codes."""
+    return " OR ".join(
+        f"{f} IS NULL OR len(list_filter(string_split({f}, ','), "
+        f"lambda one: NOT {_one_of('trim(one)', codes, codeset)})) > 0"
+        for f, codes in spec.items()
+    )
+
+
 def _valid_date(field: str, codeset: Codes) -> str:
     return f"{field}_text IS NOT NULL AND {field} IS NULL"
 
@@ -78,6 +87,7 @@ def _listed(fields: str | Sequence[str]) -> Sequence[str]:
 ROW: Mapping[str, Callable[[Any, Codes], str]] = {
     "allowed": _allowed,
     "required_code": _required_code,
+    "required_codes": _required_codes,
     "valid_date": _valid_date,
     "required_date": _required_date,
     "ordered": _ordered,
