@@ -107,8 +107,7 @@ def _same_in(table: str, spec: Mapping[str, str], key: str) -> Flags:
     """A row that disagrees with the other table's row of the same child; a blank disagrees with nothing."""
     field, other = spec["field"], spec["table"]
     return Flags(
-        f"{table} t SEMI JOIN {other} o "
-        f"ON t.{key} = o.{key} AND t.{field} <> o.{field}",
+        f"{table} t SEMI JOIN {other} o ON t.{key} = o.{key} AND t.{field} <> o.{field}",
         {"t": table},
     )
 
