@@ -104,7 +104,7 @@ def _exists_in(table: str, other: str, key: str) -> Flags:
 
 
 def _same_in(table: str, spec: Mapping[str, str], key: str) -> Flags:
-    """A row that disagrees with the other table's row of the same child; a blank disagrees with nothing."""
+    """A row that disagrees with the other table's row of the same child, both given."""
     field, other = spec["field"], spec["table"]
     return Flags(
         f"{table} t SEMI JOIN {other} o ON t.{key} = o.{key} AND t.{field} <> o.{field}",
