@@ -132,7 +132,8 @@ def bare_xml(contract: Contract, home: Path, memory_limit: str) -> dict:
 
 def ours(contract: Contract, home: Path, memory_limit: str) -> dict:
     from linked_cyp.identity.keys import create_master_key
-    from linked_cyp.ingest.deliveries import identify, ingest
+    from linked_cyp.ingest.deliveries import ingest
+    from linked_cyp.ingest.landing import identify
     from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
     from linked_cyp.pseudonymise.reference import load_postcodes
     from linked_cyp.stores.door import Stores
@@ -143,7 +144,7 @@ def ours(contract: Contract, home: Path, memory_limit: str) -> dict:
     stores = Stores(settings)
     folder = delivery_files(contract, home)[0].parent
     begin = time.perf_counter()
-    landed = identify(folder, settings.landing, {contract.feed: contract})
+    landed = identify(folder, {contract.feed: contract})
     with stores.connect(identifiable="rw", memory_limit=memory_limit) as con:
         outcome = ingest(con, contract, landed, settings.work)
     raw, raw_peak = time.perf_counter(), peak()

@@ -10,8 +10,9 @@ from typing import Any
 import duckdb
 
 from linked_cyp.contracts.model import Column, Contract, Table
-from linked_cyp.ingest.deliveries import DeliveryOutcome, identify, ingest
-from linked_cyp.ingest.landing import LandedDelivery
+from linked_cyp.ingest.deliveries import ingest
+from linked_cyp.ingest.landing import LandedDelivery, identify
+from linked_cyp.ingest.ledger import DeliveryOutcome
 
 
 def column(name: str, type_: str = "string", **more: Any) -> Column:
@@ -102,7 +103,7 @@ def take(
 
 
 def delivery(contract_: Contract, folder: Path) -> LandedDelivery:
-    return identify(folder, None, {contract_.feed: contract_})
+    return identify(folder, {contract_.feed: contract_})
 
 
 def rows(con: duckdb.DuckDBPyConnection, table_name: str, columns: str = "*") -> list[tuple]:

@@ -21,7 +21,7 @@ from linked_cyp.ingest.encoded import content
 from linked_cyp.ingest.encoded.statement import Statement, read
 from linked_cyp.ingest.encoded.supplier_keys import SupplierKeys, seal_purpose, supplier_keys
 from linked_cyp.ingest.landing import MANIFEST, STATEMENT, identify
-from linked_cyp.ingest.ledger import DeliveryOutcome
+from linked_cyp.ingest.ledger import PROCESSABLE, DeliveryOutcome
 from linked_cyp.pseudonymise import deliveries as pseudonymise
 from linked_cyp.stores.door import Stores
 from linked_cyp.supplier.encode import EncodedDelivery, encode
@@ -64,13 +64,13 @@ class Centre:
 
     def take(self, folder: Path, postcodes: pl.DataFrame | None = None) -> DeliveryOutcome:
         """Ingest a folder and pseudonymise it if it was accepted."""
-        landed = identify(folder, None, CONTRACTS)
+        landed = identify(folder, CONTRACTS)
         contract = CONTRACTS[landed.feed]
         work = self.stores.settings.work
         places = POSTCODES if postcodes is None else postcodes
         with self.open() as con:
             outcome = deliveries.ingest(con, contract, landed, work, keys=self.keys)
-            if outcome.status in pseudonymise.PROCESSABLE:
+            if outcome.status in PROCESSABLE:
                 pseudonymise.pseudonymise_delivery(
                     con, contract, landed.delivery_id, self.keys, places
                 )

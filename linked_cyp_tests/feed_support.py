@@ -15,7 +15,9 @@ import polars as pl
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.identity.keys import Keys
-from linked_cyp.ingest.deliveries import DeliveryOutcome, identify, ingest
+from linked_cyp.ingest.deliveries import ingest
+from linked_cyp.ingest.landing import identify
+from linked_cyp.ingest.ledger import DeliveryOutcome
 from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
 from linked_cyp.synthetic.parameters import Streams, load_parameters
 from linked_cyp.synthetic.places import reference_postcodes
@@ -75,7 +77,7 @@ def receive(folder: Path, world: World, deliveries: Iterable[Deliveries], feed: 
         write = sent.write or write_delivery
         got.written.append(write(folder / "landing", contract, sent, np.random.default_rng(3)))
         place = folder / "landing" / sent.supplier / sent.feed / sent.folder
-        landed = identify(place, None, {feed: contract})
+        landed = identify(place, {feed: contract})
         outcome = ingest(con, contract, landed, folder / "work")
         got.sent.append(sent)
         got.outcomes.append(outcome)

@@ -31,8 +31,8 @@ from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 from linked_cyp.identity.keys import create_master_key
 from linked_cyp.identity.pseudonym_keys import take_over_all
-from linked_cyp.ingest import deliveries, landing
-from linked_cyp.pseudonymise import deliveries as pseudonymise
+from linked_cyp.ingest import landing, ledger
+from linked_cyp.ingest.new import unfinished
 from linked_cyp.pseudonymise import erasure
 from linked_cyp.release import releases, rollback
 from linked_cyp.stores.door import Stores
@@ -221,7 +221,7 @@ def kill(story: Story, platform: Any, patch: pytest.MonkeyPatch) -> None:
     left = len(list(settings.work.iterdir()))
     after = rows_of_persons(story, delivery_id)
     with story.stores.connect(identifiable="rw", warehouse="rw") as con:
-        unfinished = pseudonymise.unfinished(con)
+        to_finish = [delivery.delivery_id for delivery in unfinished(con)]
     patch.setattr(runs, "Platform", lambda _: platform)  # loaded already
     patch.setattr(sys, "argv", arguments)
     said = [said_by_the_command() for _ in range(2)]
@@ -230,7 +230,7 @@ def kill(story: Story, platform: Any, patch: pytest.MonkeyPatch) -> None:
         ended.returncode,
         left,
         after,
-        unfinished,
+        to_finish,
         said[0],
         rows_of_persons(story, delivery_id),
         said[1],
@@ -262,7 +262,7 @@ def ingest(story: Story, platform: Any) -> None:
         speak("DEBUG" if delivery_id.startswith(SUPPLIER) else "CRITICAL")
         story.runs[delivery_id] = platform.ingest(feed, delivery_id)
     with story.stores.connect(identifiable="ro", warehouse="ro") as con:
-        story.ledger = deliveries.ledger_rows(con)
+        story.ledger = ledger.ledger_rows(con)
         for delivery_id in (story.newer, story.older):
             story.records[delivery_id] = con.execute(
                 "SELECT DISTINCT record_key FROM warehouse.pseudonymised.pds_demographics__person"

@@ -233,7 +233,7 @@ def withdraw(
 @app.command(epilog="Example: [bold]linked-cyp status[/bold]")
 def status() -> None:
     """What has been delivered, what became of it, and which releases are current."""
-    from linked_cyp.ingest import deliveries
+    from linked_cyp.ingest import ledger
     from linked_cyp.release import current
     from linked_cyp.release.project import projects
     from linked_cyp.stores.door import Stores
@@ -242,7 +242,7 @@ def status() -> None:
     _needs_key(settings)
     table = Table("delivery", "feed", "status", "received", "accepted", "quarantined", "reason")
     with Stores(settings).connect(identifiable="ro") as connection:
-        for row in deliveries.ledger_rows(connection):
+        for row in ledger.ledger_rows(connection):
             table.add_row(
                 row.delivery_id,
                 row.feed,
@@ -330,18 +330,15 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     """Ingest one delivery or all new ones; True when none was rejected."""
     from linked_cyp.contracts.model import load_contracts
     from linked_cyp.defs.runs import ingest_all
-    from linked_cyp.ingest import deliveries
-    from linked_cyp.pseudonymise import deliveries as pseudonymise
+    from linked_cyp.ingest import landing, ledger
+    from linked_cyp.ingest.new import to_take
     from linked_cyp.stores.door import Stores
 
     contracts = load_contracts(settings.contracts)
     stores = Stores(settings)
     with console.status("Looking at the landing folder"):
-        landed = deliveries.discover(settings.landing, contracts, folder, _tell)
-        with stores.connect(identifiable="rw", warehouse="rw") as connection:
-            new = deliveries.not_yet_known(connection, landed)
-            left = {d.delivery_id: d for d in landed}
-            new += [left[name] for name in pseudonymise.unfinished(connection) if name in left]
+        landed = landing.discover(settings.landing, contracts, folder, _tell)
+        new = to_take(stores, landed, contracts, archived=folder is None)
     if not new:
         console.print("Nothing new in landing.")
         return True
@@ -355,7 +352,7 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
         errors.print(f"[red]not accepted:[/red] {delivery_id}: {reason}", highlight=False)
     with stores.connect(identifiable="ro") as connection:
         ids = {delivery.delivery_id for delivery in new}
-        rows = [row for row in deliveries.ledger_rows(connection) if row.delivery_id in ids]
+        rows = [row for row in ledger.ledger_rows(connection) if row.delivery_id in ids]
     received, accepted, quarantined = (
         sum(getattr(row, part) for row in rows) for part in ("received", "accepted", "quarantined")
     )

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import dagster as dg
@@ -9,11 +11,15 @@ import dagster as dg
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import dfe_rules
-from linked_cyp.defs.feeds import delivery_tags, partitions, pseudonymised_key, raw_key, started
+from linked_cyp.defs.feeds import delivery_tags, partitions
 from linked_cyp.defs.linkage_attack import ATTACK
-from linked_cyp.ingest import landing
+from linked_cyp.ingest.new import Delivery, settled, to_take
+from linked_cyp.ingest.step import raw_key
+from linked_cyp.pseudonymise.step import pseudonymised_key
+from linked_cyp.stores.door import Held, Stores
 
-SETTLED_SECONDS = 30.0
+STORE_SECONDS = 5.0  # a tick waits so long for a store that a step holds
+START_SECONDS = 600.0  # a run whose step has not begun after that was killed
 BY_HAND = dg.AssetSelection.assets(ATTACK)  # minutes of two stores, and nothing is made from it
 EVERYTHING = dg.AssetSelection.groups("deliveries", "reference").downstream() - BY_HAND
 
@@ -31,6 +37,46 @@ def ingest_job(contract: Contract) -> Any:
         partitions_def=partitions(contract.feed),
         description=f"Take one delivery of {contract.title} from landing to pseudonymised tables.",
     )
+
+
+def run_requests(
+    context: dg.SensorEvaluationContext, delivery: Delivery
+) -> Iterator[dg.RunRequest]:
+    """The run of a delivery that is to be taken, unless one is on its way or failed just now."""
+    tags = delivery_tags(delivery)
+    job = f"ingest_{delivery.feed}"
+    records = context.instance.get_run_records(
+        dg.RunsFilter(job_name=job, tags={"dagster/partition": delivery.delivery_id, **tags})
+    )
+    now = time.time()
+    if any(is_on_its_way(record, now) for record in records):
+        return
+    if records and now - max(map(last_change, records)) < pause(len(records)):
+        return
+    yield dg.RunRequest(
+        run_key=f"{delivery.delivery_id} {tags['version']} {len(records)}",
+        job_name=job,
+        partition_key=delivery.delivery_id,
+        tags=tags,
+    )
+
+
+def is_on_its_way(record: dg.RunRecord, now: float) -> bool:
+    """Whether a run may yet take its delivery. One that began long ago and is not taking it now
+    (:func:`linked_cyp.ingest.new.being_taken`) was killed, whatever Dagster still says of it."""
+    run = record.dagster_run
+    if run.status == dg.DagsterRunStatus.QUEUED:
+        return True
+    return not run.is_finished and now - last_change(record) < START_SECONDS
+
+
+def last_change(record: dg.RunRecord) -> float:
+    return record.update_timestamp.replace(tzinfo=UTC).timestamp()
+
+
+def pause(attempts: int) -> float:
+    """Seconds between an attempt and the next: one minute, four, sixteen, at most a day."""
+    return min(60.0 * 4 ** (attempts - 1), 86_400.0)
 
 
 @dg.definitions
@@ -56,44 +102,28 @@ def automation() -> dg.Definitions:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts the ingest of every delivery that has come to rest in the landing "
-        "folder. The same content never starts a second run.",
+        "folder and is not yet taken, and again of one whose run was killed or failed.",
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings = Settings.from_environment()
-        seen: dict[str, str] = json.loads(context.cursor or "{}")
-        present: dict[str, str] = {}
-        found: dict[tuple[str, str], landing.LandedDelivery] = {}
-        for folder in landing.folders(settings.landing):
-            # not the folder's name: Dagster keeps it, and it may hold anything
-            place = landing.place_signature(folder, settings.landing)
-            if time.time() - landing.newest(folder) < SETTLED_SECONDS:
-                continue  # still being copied
-            present[place] = landing.folder_signature(folder)
-            if seen.get(place) == present[place]:
-                continue
-            try:
-                landed = landing.identify(folder, settings.landing, contracts)
-            except landing.Unidentified as problem:
-                context.log.warning(f"landing: a folder was passed over: {problem}")
-                continue
-            key = (landed.feed, landed.delivery_id)
-            if key not in found or found[key].version_order < landed.version_order:
-                found[key] = landed  # the same content in two folders is one delivery
-        new = [landed for landed in found.values() if not started(context.instance, landed)]
+        landed, cursor = settled(
+            settings.landing,
+            contracts,
+            json.loads(context.cursor or "{}"),
+            lambda problem: context.log.warning(f"landing: a folder was passed over: {problem}"),
+        )
+        try:
+            new = to_take(Stores(settings), landed, contracts, wait_seconds=STORE_SECONDS)
+        except Held:
+            return dg.SkipReason("A step holds the stores; the next tick looks again.")
+        requests = [request for delivery in new for request in run_requests(context, delivery)]
         return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_key=f"{landed.delivery_id} {delivery_tags(landed)['version']}",
-                    job_name=f"ingest_{landed.feed}",
-                    partition_key=landed.delivery_id,
-                    tags=delivery_tags(landed),
-                )
-                for landed in new
-            ],
+            run_requests=requests,
             dynamic_partitions_requests=[
-                partitions(landed.feed).build_add_request([landed.delivery_id]) for landed in new
+                partitions(delivery.feed).build_add_request([delivery.delivery_id])
+                for delivery in new
             ],
-            cursor=json.dumps(present, sort_keys=True),
+            cursor=json.dumps(cursor, sort_keys=True),
         )
 
     nightly = dg.ScheduleDefinition(

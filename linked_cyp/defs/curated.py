@@ -1,49 +1,28 @@
 """The dbt models as assets, and dbt's tests as their checks."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
-    DbtCliResource,
     dbt_assets,
 )
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.core.files import prepare_folder
+from linked_cyp.core.errors import value_free
 from linked_cyp.core.settings import Settings
-from linked_cyp.core.sql import quoted
-from linked_cyp.curated import built_from
 from linked_cyp.curated import manifest as dbt_manifest
+from linked_cyp.curated.build import finish, prepared, refuse_failed
 from linked_cyp.defs import metadata
-from linked_cyp.expectations import CheckOutcome
+from linked_cyp.defs._dagster import Dbt, described
 from linked_cyp.metadata.lineage import dagster_column_deps, lineage
-from linked_cyp.pseudonymise.deliveries import ensure_tables
-from linked_cyp.stores import provenance
 from linked_cyp.stores.door import Stores
 
-DBT = ("dbt",)
 ZONES = ("curated", "cohort")
 OWNER = metadata.owner("Research data")
-
-
-class Dbt(DbtCliResource):
-    """dbt as a command, without an adapter in this process.
-
-    dagster-dbt makes one to fetch row counts and columns, which are counted here after the build;
-    making it parses every macro, a third of this process's time (8 of 33 s at 687 nodes).
-    """
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
-        return None
 
 
 class Translator(DagsterDbtTranslator):
@@ -70,7 +49,7 @@ class Translator(DagsterDbtTranslator):
         if spec is None:
             return None
         test = manifest["nodes"][unique_id]
-        return spec._replace(description=test.get("description") or metadata.described_test(test))
+        return described(spec, test.get("description") or metadata.described_test(test))
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return [OWNER]
@@ -134,101 +113,27 @@ def curated() -> dg.Definitions:
 
 
 def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
-    """Run ``dbt build`` on the warehouse; then record its tests and count what it made.
-
-    What needs the warehouse comes after dbt has closed it: DuckDB has one writer. The verdicts are
-    recorded whatever happened, so that a release never passes its gate on an earlier run's.
+    """``dbt build`` on the warehouse: its events as they come, then the rows of what it made.
 
     Raises:
         LinkedCypError: a model could not be built or a test of error severity failed.
     """
-    settings = stores.settings
-    # named after this process, so that what a killed run leaves is swept
-    work = settings.work / f"{os.getpid()}-dbt-{context.run.run_id}"
-    with stores.connect(warehouse="rw") as connection:
-        ensure_tables(connection, load_contracts(settings.contracts).values())
-        built_from.note(connection)
-        started = [CheckOutcome("dbt__finished", False, "error")]
-        provenance.record_checks(connection, "warehouse", {DBT: started}, run_id=context.run.run_id)
-    os.environ.update(dbt_manifest.dbt_environment(stores.path("warehouse"), work))
+    settings, run_id = stores.settings, context.run.run_id
     dbt = Dbt(
         project_dir=str(settings.dbt_project),
         profiles_dir=str(settings.dbt_project),
         dbt_executable=str(dbt_manifest.dbt_program()),
     )
-    prepare_folder(work)
-    try:
-        dbt_manifest.seed_partial_parse(settings, work / "target")
-        invocation = dbt.cli(
-            ["build"], context=context, target_path=work / "target", raise_on_error=False
-        )
-        events = list(invocation.stream())
-        dbt_manifest.keep_partial_parse(settings, work / "target")
-        # a part of the project, started from the UI, says nothing about the rest of it
-        whole = CheckOutcome("dbt__whole_project", not context.is_subset, "error")
-        outcomes = [*build_outcomes(work / "target"), whole]
-        with stores.connect(warehouse="rw") as connection:
-            rows = row_counts(connection)
-            provenance.record_checks(
-                connection, "warehouse", {DBT: outcomes}, run_id=context.run.run_id
-            )
-        for event in events:
-            yield _with_rows(event, rows)
-        failed = [
-            o.name for o in outcomes if not o.passed and o.severity == "error" and o is not whole
-        ]
-        if failed:
-            raise LinkedCypError("the curated tables did not pass: " + "; ".join(failed))
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def build_outcomes(target: Path) -> Iterator[CheckOutcome]:
-    """What one ``dbt build`` found, as named outcomes: how many rows failed, never which.
-
-    A model that could not be built and a test that was skipped have not passed.
-    """
-    results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
-    for result in results:
-        kind, _, name = result["unique_id"].partition(".linked_cyp.")
-        passed = result["status"] in ("pass", "success")
-        if kind != "test" and passed:
-            continue
-        yield CheckOutcome(
-            name=name.split(".")[0] if kind == "test" else f"{name}__built",
-            passed=passed,
-            severity="warn" if result["status"] == "warn" else "error",
-            metrics={"failures": result.get("failures") or 0},
-        )
-    yield CheckOutcome("dbt__finished", True, "error")
-
-
-def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Rows of every table of the warehouse, by ``schema.table``."""
-    names = connection.execute(
-        """SELECT schema_name, table_name FROM duckdb_tables()
-           WHERE database_name = 'warehouse'"""
-    ).fetchall()
-    return {
-        f"{schema}.{name}": connection.execute(
-            f"SELECT count(*) FROM warehouse.{quoted(schema)}.{quoted(name)}"
-        ).fetchall()[0][0]
-        for schema, name in names
-    }
-
-
-def _with_rows(event: Any, rows: Mapping[str, int]) -> Any:
-    """A dbt event with the row count of the table it made."""
-    if not isinstance(event, dg.MaterializeResult | dg.Output):
-        return event
-    key = event.asset_key if isinstance(event, dg.MaterializeResult) else None
-    name = ".".join(key.path) if key else event.output_name.replace("__", ".", 1)
-    if name not in rows:
-        return event
-    count = {"dagster/row_count": rows[name]}
-    if isinstance(event, dg.Output):
-        return event.with_metadata({**event.metadata, **count})
-    return event._replace(metadata={**(event.metadata or {}), **count})
+    with prepared(stores, run_id) as target:
+        yield from dbt.cli(
+            ["build"], context=context, target_path=target, raise_on_error=False
+        ).stream()
+        rows, failed = finish(stores, target, run_id, is_whole=not context.is_subset)
+    for key in sorted(context.selected_asset_keys):
+        count = rows.get(".".join(key.path))
+        if count is not None:
+            yield dg.AssetObservation(key, metadata={"dagster/row_count": count})
+    refuse_failed(failed)
 
 
 def _dagster_meta(properties: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ from linked_cyp.core.errors import value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.curated import models
-from linked_cyp.defs.feeds import pseudonymised_key
 from linked_cyp.expectations.rules import Rule, not_null, unique, zero_rows
 from linked_cyp.pseudonymise import erasure
+from linked_cyp.pseudonymise.step import pseudonymised_key
 from linked_cyp.stores.door import Stores
 
 OWNER = metadata.owner("Platform")

@@ -16,15 +16,12 @@ from linked_cyp.core.settings import Settings
 from linked_cyp.dfe_rules.checks import PublishedRule, judged, published
 from linked_cyp.expectations import CheckOutcome
 from linked_cyp.ingest.encoded import received
+from linked_cyp.ingest.step import raw_key
 from linked_cyp.pseudonymise import deliveries as pseudonymise
 from linked_cyp.stores import provenance
 from linked_cyp.stores.door import Stores
 
 ABSENT: Mapping[str, int | float | bool] = {"in force in this collection year": False}
-
-
-def raw_key(feed: str, table: str) -> list[str]:
-    return ["raw", feed, table]
 
 
 class Which(dg.Config):

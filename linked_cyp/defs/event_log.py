@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from sqlalchemy import Connection, Engine, create_engine, event
+
+from linked_cyp.defs._dagster import ConsolidatedSqliteEventLogStorage
 
 
 class PooledSqliteEventLog(ConsolidatedSqliteEventLogStorage):

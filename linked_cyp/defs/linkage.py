@@ -8,11 +8,11 @@ import dagster as dg
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.settings import Settings
+from linked_cyp.curated.build import DBT
 from linked_cyp.defs import checks, metadata
-from linked_cyp.defs.curated import DBT
 from linked_cyp.defs.deliveries import LEDGER
-from linked_cyp.defs.feeds import raw_key, refuse_failed
 from linked_cyp.expectations import CheckOutcome
+from linked_cyp.ingest.step import raw_key
 from linked_cyp.linkage import (
     build_person_records,
     predict,
@@ -252,7 +252,7 @@ def bridge() -> dg.AssetsDefinition:
             value_free("publishing the bridge"),
             stores.connect(linkage="rw", warehouse="rw") as connection,
         ):
-            refuse_failed(provenance.failed(connection, "linkage"))
+            provenance.refuse_failed(connection, "linkage")
             # From here on nothing is released until this bridge was checked and reported on.
             report_rules.owe(connection, run_id=context.run.run_id)
             before = None if _owes_curated(connection) else links_fingerprint(connection)

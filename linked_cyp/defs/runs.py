@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import io
 import logging
-import multiprocessing
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -19,16 +16,14 @@ from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
-from dagster._core.utils import make_new_run_id
 
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import instance
+from linked_cyp.defs._dagster import make_new_run_id, owned_by
 from linked_cyp.defs.feeds import delivery_tags
-from linked_cyp.ingest.landing import LandedDelivery
+from linked_cyp.ingest.new import Delivery, take_all
 
-# The code location by the name that workspace.yaml gives it.
-SERVED = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("linked_cyp"), "__repository__")
+SERVED = "linked_cyp"  # the code location by the name that workspace.yaml gives it
 OnStep = Callable[[str, int, int], None]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -72,12 +67,7 @@ class Platform:
         """Run a job to its end; ``on_step`` is told of each step that begins."""
         definition = self.definitions.resolve_job_def(job)
         run_id = make_new_run_id()
-        # without an origin, the UI's timeline and job pages would not list the run
-        self.instance.create_run_for_job = partial(  # type: ignore[method-assign]
-            type(self.instance).create_run_for_job,
-            self.instance,
-            remote_job_origin=SERVED.get_job_origin(job),
-        )
+        owned_by(self.instance, SERVED, job)
         # dbt's own lines go nowhere: what they say is in the checks and on the run's page
         with self._watched(run_id, len(definition.nodes), on_step), redirect_stdout(io.StringIO()):
             result = definition.execute_in_process(
@@ -120,40 +110,16 @@ class Platform:
 
 
 def ingest_all(
-    settings: Settings, deliveries: Sequence[LandedDelivery]
-) -> Iterator[tuple[LandedDelivery, RunSummary]]:
-    """Ingest many deliveries, on every core, each as a run of its own; yields them as they end.
-
-    The stores take one writer at a time; what runs beside it is checking and Dagster's own work.
-    """
-    workers = min(len(deliveries) // 3, os.cpu_count() or 1, 4)
-    if workers < 2:
-        platform = Platform(settings)
-        for delivery in deliveries:
-            yield (
-                delivery,
-                platform.ingest(delivery.feed, delivery.delivery_id, delivery_tags(delivery)),
-            )
-        return
+    settings: Settings, deliveries: Sequence[Delivery]
+) -> Iterator[tuple[Delivery, RunSummary]]:
+    """Ingest many deliveries, each as a run of its own; yields them as they end."""
     instance.instance(settings).dispose()  # made once: two processes race on a fresh home
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, _start_worker, (settings,)) as pool:
-        running = {pool.submit(_ingest_one, d): d for d in deliveries}
-        for finished in as_completed(running):
-            yield running[finished], finished.result()
+    yield from take_all(deliveries, partial(_ingester, settings))
 
 
-_worker: Platform | None = None
-
-
-def _start_worker(settings: Settings) -> None:
-    global _worker
-    _worker = Platform(settings)
-
-
-def _ingest_one(delivery: LandedDelivery) -> RunSummary:
-    assert _worker is not None
-    return _worker.ingest(delivery.feed, delivery.delivery_id, delivery_tags(delivery))
+def _ingester(settings: Settings) -> Callable[[Delivery], RunSummary]:
+    platform = Platform(settings)
+    return lambda d: platform.ingest(d.feed, d.delivery_id, delivery_tags(d))
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -24,10 +24,7 @@ from linked_cyp.ingest.encoded import received
 from linked_cyp.ingest.landing import (
     STATEMENT,
     LandedDelivery,
-    LandedFile,
-    discover,
     find,
-    identify,
 )
 from linked_cyp.ingest.ledger import (
     DELIVERY,
@@ -35,19 +32,11 @@ from linked_cyp.ingest.ledger import (
     REJECTED,
     TABLE,
     DeliveryOutcome,
-    FileOutcome,
-    LedgerRow,
     TableCounts,
-    current_deliveries,
-    erase_withdrawn,
     is_withdrawn,
-    ledger_rows,
-    not_yet_known,
     outcome,
     prepare,
     tables_of_rows,
-    withdraw,
-    withdrawn,
 )
 from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, stage_delivery
 from linked_cyp.ingest.readers.staging import (
@@ -60,27 +49,6 @@ from linked_cyp.ingest.readers.staging import (
 
 if TYPE_CHECKING:
     from linked_cyp.ingest.encoded.statement import Statement
-
-__all__ = [
-    "DeliveryOutcome",
-    "FileOutcome",
-    "LandedDelivery",
-    "LandedFile",
-    "LedgerRow",
-    "TableCounts",
-    "archive",
-    "current_deliveries",
-    "discover",
-    "erase_withdrawn",
-    "identify",
-    "ingest",
-    "ingest_landed",
-    "ledger_rows",
-    "not_yet_known",
-    "outcome",
-    "withdraw",
-    "withdrawn",
-]
 
 # A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
 GOVERNANCE = "governance"  # the domain of lists of opt-outs and objections

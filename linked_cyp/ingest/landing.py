@@ -58,8 +58,7 @@ class LandedDelivery:
 
     @property
     def version_order(self) -> str:
-        """Sorts as versions do: "2" before "10", no version before any."""
-        return f"{natural(self.version)}\t{natural(self.produced)}"
+        return version_order(self.version, self.produced)
 
     @property
     def is_encoded(self) -> bool:
@@ -81,6 +80,10 @@ class Address:
     version: str
     produced: str
 
+    @property
+    def version_order(self) -> str:
+        return version_order(self.version, self.produced)
+
 
 def discover(
     landing: Path,
@@ -100,11 +103,11 @@ def discover(
         Unidentified: ``only`` is not a delivery.
     """
     if only is not None:
-        return [identify(only, landing, contracts)]
+        return [identify(only, contracts)]
     found = []
     for folder in folders(landing):
         try:
-            found.append(identify(folder, landing, contracts))
+            found.append(identify(folder, contracts))
         except Unidentified as problem:
             if on_problem:
                 on_problem(folder, str(problem))
@@ -124,7 +127,7 @@ def find(
         try:
             place = address(folder, contracts)
             if f"{place.supplier}.{place.period}" == wanted:
-                landed = identify(folder, landing, contracts)
+                landed = identify(folder, contracts)
                 if landed.delivery_id == delivery_id and (
                     newest_version is None or newest_version.version_order < landed.version_order
                 ):
@@ -173,14 +176,11 @@ def data_files(folder: Path) -> list[Path]:
     ]
 
 
-def identify(
-    folder: Path, landing: Path | None, contracts: Mapping[str, Contract], **given: str
-) -> LandedDelivery:
+def identify(folder: Path, contracts: Mapping[str, Contract], **given: str) -> LandedDelivery:
     """Identify the delivery in a folder (or a single file), reading only bytes to hash them.
 
     Args:
-        folder: ``<supplier>/<feed>/<period>[__<version>]`` under the landing folder.
-        landing: the landing folder; None when the delivery lies elsewhere.
+        folder: ``<supplier>/<feed>/<period>[__<version>]``, wherever it starts.
         contracts: the feeds we know.
         given: ``supplier``, ``feed``, ``period`` or ``version``, before manifest and names.
 
@@ -188,7 +188,6 @@ def identify(
         Unidentified: no such folder, no data in it, an unknown feed, or a period not written as
             the feed writes it.
     """
-    del landing  # names are read from the end of the path, wherever it starts
     place = address(folder, contracts, **given)
     manifest, problem = _manifest(folder)
     files, mismatches = _files(_paths(folder), manifest)
@@ -249,6 +248,11 @@ def content_sha256(supplier: str, feed: str, period: str, files: tuple[LandedFil
     for file in sorted(files, key=lambda f: f.name):
         digest.update(f"{file.name}\0{file.sha256}\0".encode())
     return digest.hexdigest()
+
+
+def version_order(version: str, produced: str) -> str:
+    """Sorts as versions do: "2" before "10", no version before any."""
+    return f"{natural(version)}\t{natural(produced)}"
 
 
 def natural(text: str) -> str:

@@ -7,14 +7,14 @@ from the order of arrival, so any arrival order gives one state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import duckdb
 
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import quoted
-from linked_cyp.ingest.landing import STATEMENT, LandedDelivery
+from linked_cyp.ingest.landing import STATEMENT
 
 DELIVERY = "identifiable.ledger.delivery"
 FILE = "identifiable.ledger.delivery_file"
@@ -66,6 +66,9 @@ SELECT * EXCLUDE (is_withdrawn, place),
         WHEN place > 1 THEN 'superseded' ELSE 'accepted' END AS status
 FROM ranked;
 """
+
+
+PROCESSABLE = ("accepted", "superseded")  # statuses of deliveries whose rows are in raw tables
 
 
 @dataclass(frozen=True)
@@ -187,26 +190,6 @@ def current_deliveries(con: duckdb.DuckDBPyConnection, feed: str | None = None) 
         [feed],
     ).fetchall()
     return [row[0] for row in rows]
-
-
-def not_yet_known(
-    con: duckdb.DuckDBPyConnection, landed: Iterable[LandedDelivery]
-) -> list[LandedDelivery]:
-    """Of what landed, the deliveries to ingest: unknown content, or known under an older version.
-
-    The same content in two folders is one delivery.
-    """
-    prepare(con)
-    known = dict(con.execute(f"SELECT delivery_id, version_order FROM {DELIVERY}").fetchall())
-    new: dict[str, LandedDelivery] = {}
-    for delivery in landed:
-        held = known.get(delivery.delivery_id)
-        rival = new.get(delivery.delivery_id)
-        if (held is None or held < delivery.version_order) and (
-            rival is None or rival.version_order < delivery.version_order
-        ):
-            new[delivery.delivery_id] = delivery
-    return list(new.values())
 
 
 def outcome(

@@ -19,24 +19,12 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import literal, quoted, transaction
 from linked_cyp.identity import tokenise
 from linked_cyp.identity.keys import Keys
-from linked_cyp.identity.tokenise import raw, record_key_table
+from linked_cyp.identity.tokenise import raw
 from linked_cyp.ingest.encoded import received
+from linked_cyp.ingest.ledger import PROCESSABLE
 from linked_cyp.pseudonymise import encoded
 from linked_cyp.pseudonymise.plan import LookUps, insert_statement, refuse_unsafe
-from linked_cyp.stores import provenance
 
-__all__ = [
-    "ensure_tables",
-    "pseudonymise_delivery",
-    "record_key_table",
-    "refuse_unaccepted",
-    "refuse_unsafe",
-    "remove_delivery",
-    "sync_ledger",
-    "unfinished",
-]
-
-PROCESSABLE = ("accepted", "superseded")
 # The ledger's columns that the warehouse may show: no file names, no manifest.
 LEDGER = {
     "delivery_id": "VARCHAR",
@@ -136,31 +124,6 @@ def refuse_unaccepted(con: duckdb.DuckDBPyConnection, delivery_id: str) -> None:
         raise LinkedCypError(f"delivery {delivery_id} is not in the ledger: ingest it first")
     if found[0][0] not in PROCESSABLE:
         raise LinkedCypError(f"delivery {delivery_id} is {found[0][0]} and goes no further")
-
-
-def unfinished(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Deliveries that were taken into raw tables and, so far, no further.
-
-    A process was killed in between, or something outside was missing. Deliveries that the gate
-    stopped are not among them: trying again would not help.
-
-    Args:
-        con: has ``identifiable`` and ``warehouse``, both for writing.
-    """
-    with value_free("looking for unfinished deliveries"):
-        for catalog in ("identifiable", "warehouse"):
-            provenance.ensure(con, catalog)
-        rows = con.execute(
-            """SELECT delivery_id FROM identifiable.ledger.current
-               WHERE list_contains(?, status)
-               EXCEPT SELECT delivery_id FROM warehouse.provenance.check_result
-               WHERE starts_with(asset, 'pseudonymised/')
-               EXCEPT SELECT delivery_id FROM identifiable.provenance.check_result
-               WHERE severity = 'error' AND NOT passed
-               ORDER BY 1""",
-            [list(PROCESSABLE)],
-        ).fetchall()
-    return [row[0] for row in rows]
 
 
 def sync_ledger(con: duckdb.DuckDBPyConnection) -> int:

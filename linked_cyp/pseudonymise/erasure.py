@@ -7,7 +7,7 @@ stores says that this is owed; it survives a kill in between.
 
 from __future__ import annotations
 
-from linked_cyp.ingest import deliveries
+from linked_cyp.ingest import ledger
 from linked_cyp.pseudonymise import deliveries as pseudonymise
 from linked_cyp.stores import provenance
 from linked_cyp.stores.door import STORES, Stores
@@ -27,7 +27,7 @@ def withdraw(stores: Stores, delivery_id: str, reason: str) -> str | None:
         LinkedCypError: as there, or a store is held by another process.
     """
     with stores.connect(identifiable="rw", warehouse="rw") as connection:
-        instead = deliveries.withdraw(connection, delivery_id, reason)
+        instead = ledger.withdraw(connection, delivery_id, reason)
         owe(stores)
         pseudonymise.sync_ledger(connection)
     return instead
@@ -40,12 +40,10 @@ def sync(stores: Stores) -> dict[str, int]:
         ``{"deliveries": rows of the ledger, "erased": deliveries whose rows were removed now}``.
     """
     with stores.connect(identifiable="rw", warehouse="rw") as connection:
-        erased = deliveries.erase_withdrawn(connection)
+        erased = ledger.erase_withdrawn(connection)
         if erased:
             owe(stores)
-        for delivery_id in deliveries.withdrawn(
-            connection
-        ):  # also what an earlier, killed run left
+        for delivery_id in ledger.withdrawn(connection):  # also what an earlier, killed run left
             pseudonymise.remove_delivery(connection, delivery_id)
             provenance.forget(connection, "warehouse", delivery_id)
             provenance.forget(connection, "identifiable", delivery_id)

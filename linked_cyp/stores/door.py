@@ -30,6 +30,10 @@ STORES = (*ENCRYPTED, "warehouse")
 WAIT_SECONDS = 300.0
 
 
+class Held(LinkedCypError):
+    """Another process holds a store, and held it for as long as we would wait."""
+
+
 @dataclass(frozen=True)
 class Stores:
     """Opens the stores of one installation."""
@@ -49,7 +53,11 @@ class Stores:
 
     @contextmanager
     def connect(
-        self, *, memory_limit: str | None = None, **modes: Mode
+        self,
+        *,
+        memory_limit: str | None = None,
+        wait_seconds: float | None = None,
+        **modes: Mode,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """One connection with the named stores attached as catalogs of the same names.
 
@@ -58,10 +66,12 @@ class Stores:
 
         Args:
             memory_limit: DuckDB's own limit, for example ``"2GB"``; by default the settings'.
+            wait_seconds: how long to wait for a store; by default five minutes.
             modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
 
         Raises:
-            LinkedCypError: an unknown store, a wrong key, or a store still held after the wait.
+            LinkedCypError: an unknown store or a wrong key.
+            Held: a store is still held after the wait.
         """
         unknown = set(modes) - set(STORES)
         if unknown:
@@ -73,13 +83,19 @@ class Stores:
         connection = open_engine(spill, memory_limit or self.settings.memory_limit)
         try:
             for store, mode in modes.items():
-                self._attach(connection, store, mode)
+                self._attach(connection, store, mode, wait_seconds)
             yield connection
         finally:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
 
-    def _attach(self, connection: duckdb.DuckDBPyConnection, store: str, mode: Mode) -> None:
+    def _attach(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        store: str,
+        mode: Mode,
+        wait_seconds: float | None,
+    ) -> None:
         path = self.path(store)
         if mode == "ro" and not path.exists():
             raise LinkedCypError(f"the {store} store does not exist yet: nothing has been ingested")
@@ -87,7 +103,7 @@ class Stores:
         if store in ENCRYPTED:
             options.append(f"ENCRYPTION_KEY '{self.keys().store_key(store)}'")
         clause = f" ({', '.join(options)})" if options else ""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + (WAIT_SECONDS if wait_seconds is None else wait_seconds)
         while True:
             try:
                 with _private_umask():
@@ -100,7 +116,7 @@ class Stores:
             if not held:
                 raise LinkedCypError(f"the {store} store cannot be opened with this key")
             if time.monotonic() > deadline:
-                raise LinkedCypError(f"another process has held the {store} store for too long")
+                raise Held(f"another process has held the {store} store for too long")
             time.sleep(0.02)  # most steps hold a store for less than a second
 
     def rebuild(self, store: str) -> None:
@@ -115,7 +131,10 @@ class Stores:
         fresh.unlink(missing_ok=True)
         key = f" (ENCRYPTION_KEY '{self.keys().store_key(store)}')" if store in ENCRYPTED else ""
         only: dict[str, Mode] = {store: "ro"}
-        with value_free(f"rebuilding {store}"), self.connect(**only) as connection:
+        with (
+            value_free(f"rebuilding {store}"),
+            self.connect(wait_seconds=None, **only) as connection,
+        ):
             with _private_umask():
                 connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh{key}")
             connection.execute(f"COPY FROM DATABASE {store} TO fresh")

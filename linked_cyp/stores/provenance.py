@@ -153,3 +153,16 @@ def failed(
         [] if delivery_id is None else [delivery_id],
     ).fetchall()
     return [name for (name,) in rows]
+
+
+def refuse_failed(
+    connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str | None = None
+) -> None:
+    """The gate: what has a failed error-severity check goes no further.
+
+    Raises:
+        LinkedCypError: names the checks; or as :func:`failed`.
+    """
+    names = failed(connection, catalog, delivery_id)
+    if names:
+        raise LinkedCypError("checks failed: " + "; ".join(names))

@@ -81,7 +81,7 @@ def encode(
     given = {"supplier": keys.supplier, "feed": contract.feed}
     given |= {k: v for k, v in (("period", period), ("version", version)) if v}
     with value_free("reading the folder"):
-        landed = identify(folder, None, {contract.feed: contract}, **given)
+        landed = identify(folder, {contract.feed: contract}, **given)
     if landed.problem:
         raise LinkedCypError(f"the delivery does not match its manifest: {landed.problem}")
     if landed.is_encoded:

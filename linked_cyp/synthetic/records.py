@@ -82,7 +82,7 @@ def registered(
         world.population,
         _identities(world.population, world.education),
     )
-    return register._observed(frame, source, columns, keys)
+    return register.observed(frame, source, columns, keys)
 
 
 def postcode_on(frame: pl.DataFrame, population: Population, places: Places, day: str) -> pl.Series:
@@ -154,7 +154,7 @@ class _Register:
     population: Population
     identities: pl.DataFrame
 
-    def _observed(
+    def observed(
         self, frame: pl.DataFrame, source: str, columns: tuple[str, ...], keys: tuple[str, ...]
     ) -> pl.DataFrame:
         """Join identities to registrations (person_id and ``day``) and apply the error model.
@@ -214,7 +214,7 @@ class _Register:
             "uln",
             "postcode",
         )
-        observed = self._observed(frame, "school", columns, ("enrolment_id", "person_id", "day"))
+        observed = self.observed(frame, "school", columns, ("enrolment_id", "person_id", "day"))
         rng = self.streams("school records")
         extended = dict(
             zip(
@@ -248,7 +248,7 @@ class _Register:
             .sort("area", "person_id")
         )
         columns = ("birth", "sex", "ethnicity", "upn", "former_upn")
-        observed = self._observed(met, "social_care", columns, ("person_id", "area", "day"))
+        observed = self.observed(met, "social_care", columns, ("person_id", "area", "day"))
         rng = self.streams("child ids")
         styles = self.parameters.deliveries["styles"]
         numbers = rng.choice(900_000, size=observed.height, replace=False) + 50_000
@@ -299,14 +299,14 @@ class _Register:
             "postcode",
             "death_day",
         )
-        return self._observed(frame, "spine", columns, ("person_id", "is_newborn"))
+        return self.observed(frame, "spine", columns, ("person_id", "is_newborn"))
 
     def hospital(self, hospital: Hospital) -> pl.DataFrame:
         frame = hospital.spells.group_by("person_id", "provider", maintain_order=True).agg(
             day=pl.col("admitted").min()
         )
         columns = ("birth", "sex", "ethnicity", "postcode")
-        observed = self._observed(frame, "hospital", columns, ("person_id", "provider", "day"))
+        observed = self.observed(frame, "hospital", columns, ("person_id", "provider", "day"))
         numbers = self.streams("patient ids").choice(9_000_000, size=observed.height, replace=False)
         return observed.with_columns(
             local_patient_id=pl.Series(numbers + 1_000_000).cast(pl.String)
@@ -316,7 +316,7 @@ class _Register:
         frame = hospital.spells.select(
             "spell_id", "person_id", day="admitted", is_newborn=pl.col("condition") == "birth"
         )
-        return self._observed(
+        return self.observed(
             frame, "hospital", ("nhs_number",), ("spell_id", "person_id", "is_newborn")
         )
 

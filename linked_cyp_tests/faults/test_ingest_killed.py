@@ -14,7 +14,8 @@ import pytest
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 from linked_cyp.identity.keys import create_master_key
-from linked_cyp.ingest.deliveries import ingest, ledger_rows
+from linked_cyp.ingest.deliveries import ingest
+from linked_cyp.ingest.ledger import ledger_rows
 from linked_cyp.stores.door import Stores
 from linked_cyp_tests.deliveries_support import VISIT, contract, delivery, land, rows, take
 

@@ -120,7 +120,8 @@ def test_no_name_came_to_the_centre(world: World) -> None:
 def test_the_step_of_the_graph_takes_it_and_says_who_checked(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from linked_cyp.defs import feeds
+    from linked_cyp.ingest import step as ingest_step
+    from linked_cyp.pseudonymise import step as pseudonymise_step
 
     sent = next((world.clear.stores.settings.home.parent / "out").glob("*/ssda903/*"))
     here = centre(tmp_path / "home")
@@ -128,22 +129,24 @@ def test_the_step_of_the_graph_takes_it_and_says_who_checked(
     target = here.stores.settings.landing / Path(*sent.parts[-3:])
     shutil.copytree(sent, target)
     (landed,) = landing.discover(here.stores.settings.landing, CONTRACTS)
-    outcome, verdicts, _ = feeds.ingest(here.stores, contract, landed.delivery_id, "a run")
+    outcome, verdicts, _ = ingest_step.ingest(here.stores, contract, landed.delivery_id, "a run")
     assert outcome.is_encoded
     year = contract.collection_year(outcome.period)
     for table in contract.tables.values():
         found = verdicts["raw", "ssda903", table.name]
         accepted = outcome.table(table.name).accepted
-        rules = feeds.raw_rules(contract, table, landed.delivery_id, year, accepted)
+        rules = ingest_step.raw_rules(contract, table, landed.delivery_id, year, accepted)
         assert [o.name for o in found] == [rule.name for rule in rules]
         told = {o.name for o in found if received.BY_SUPPLIER in o.metrics}
         assert {o.name for o in found} - told <= {"ledger__reconciles", "quarantine__share"} | {
             o.name for o in found if received.NOT_APPLICABLE in o.metrics
         }
     monkeypatch.setattr(
-        feeds, "postcode_directory", lambda _: pl.DataFrame(schema={"postcode": pl.String})
+        pseudonymise_step,
+        "postcode_directory",
+        lambda _: pl.DataFrame(schema={"postcode": pl.String}),
     )
-    written, checked = feeds.pseudonymise_accepted(
+    written, checked = pseudonymise_step.pseudonymise_accepted(
         here.stores, contract, landed.delivery_id, "a run"
     )
     assert sum(written.values()) == outcome.accepted > 0

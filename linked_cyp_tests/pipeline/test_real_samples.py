@@ -14,7 +14,8 @@ from lxml import etree
 
 from linked_cyp.contracts.model import load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
-from linked_cyp.ingest.deliveries import discover, ingest
+from linked_cyp.ingest.deliveries import ingest
+from linked_cyp.ingest.landing import discover
 from linked_cyp_tests.deliveries_support import memory_store, rows
 
 SAMPLES = PROJECT_ROOT.parent / "shared" / "samples"

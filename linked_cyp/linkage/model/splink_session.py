@@ -54,6 +54,22 @@ def linker(
             con.execute(f"DROP SCHEMA memory.{SCHEMA} CASCADE")
 
 
+def database(splink: Any) -> Any:
+    """The database that a linker speaks to; a name of Splink's own."""
+    return splink._db_api
+
+
+def unlinkables_chart(records: list[dict[str, float]]) -> dict[str, Any]:
+    """Splink's chart of the share of records that reach no weight; a class of Splink's own.
+
+    Args:
+        records: ``match_weight``, ``match_probability``, ``prop``, ``cum_prop``.
+    """
+    from splink.internals.charts import UnlinkablesChart
+
+    return UnlinkablesChart(records, "match_weight", None).chart_dict
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     log = logging.getLogger("splink")

@@ -21,7 +21,7 @@ from linked_cyp.core.sql import transaction
 from linked_cyp.identity import comparisons
 from linked_cyp.identity.person_records import COLUMNS
 from linked_cyp.linkage.model.parameters import Parameters, parameters
-from linked_cyp.linkage.model.splink_session import SCHEMA, linker
+from linked_cyp.linkage.model.splink_session import SCHEMA, database, linker
 from linked_cyp.linkage.model.training import TrainedModel, current_model
 from linked_cyp.linkage.pairs import blocking, incremental
 from linked_cyp.linkage.pairs.spark import Spark
@@ -187,7 +187,7 @@ def _score_part(
 def _registered(con: duckdb.DuckDBPyConnection, splink: Any, name: str, condition: str) -> Any:
     """Some of the input records, as Splink takes them."""
     con.execute(f"CREATE VIEW {name} AS FROM person_input WHERE {condition}")
-    return splink._db_api.register(name)
+    return database(splink).register(name)
 
 
 def _store(

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 from markupsafe import Markup
 
-from linked_cyp.linkage.model.splink_session import linker
+from linked_cyp.linkage.model.splink_session import linker, unlinkables_chart
 from linked_cyp.linkage.model.training import current_model
 from linked_cyp.pages import charts
 from linked_cyp.pages.figures import INK, LOW, PADDING, SOFT, WIDTH
@@ -128,8 +128,6 @@ def splink_charts(con: duckdb.DuckDBPyConnection, reach: pl.DataFrame) -> dict[s
         reach: ``weight`` and ``share`` of the records that even against themselves reach no more,
             as shown; empty draws no such chart.
     """
-    from splink.internals.charts import UnlinkablesChart
-
     trained = current_model(con)
     if trained is None:
         return {}
@@ -144,7 +142,7 @@ def splink_charts(con: duckdb.DuckDBPyConnection, reach: pl.DataFrame) -> dict[s
             {"match_weight": w, "match_probability": 0, "prop": 0, "cum_prop": share}
             for w, share in reach.select("weight", "share").iter_rows()
         ]
-        drawn["unlinkables"] = UnlinkablesChart(records, "match_weight", None).chart_dict
+        drawn["unlinkables"] = unlinkables_chart(records)
     return {
         name: charts.svg(still(spec), title=SPLINK[name][0], description=SPLINK[name][1])
         for name, spec in drawn.items()

@@ -10,7 +10,7 @@ import pytest
 
 from linked_cyp.contracts.model import load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
-from linked_cyp.defs.curated import DBT
+from linked_cyp.curated.build import DBT
 from linked_cyp.defs.deliveries import LEDGER, LEDGER_RULES
 from linked_cyp.defs.linkage import owe_curated, settle_curated
 from linked_cyp.expectations import CheckOutcome, run_rules

@@ -13,7 +13,7 @@ from linked_cyp.contracts.model import load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.dfe_rules.checks import NOT_CLEAR, NOT_RUN, judged, published
 from linked_cyp.expectations import CheckOutcome
-from linked_cyp.ingest.deliveries import withdraw
+from linked_cyp.ingest.ledger import withdraw
 from linked_cyp.stores import provenance
 from linked_cyp_tests.deliveries_support import land, memory_store, take
 

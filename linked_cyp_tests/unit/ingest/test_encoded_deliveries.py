@@ -15,7 +15,7 @@ from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.expectations import run_rules
 from linked_cyp.identity import exclusions
 from linked_cyp.identity.keys import Keys
-from linked_cyp.ingest import deliveries
+from linked_cyp.ingest import deliveries, ledger
 from linked_cyp.ingest.encoded import compatibility, received
 from linked_cyp.ingest.encoded.statement import Problem, Statement
 from linked_cyp.ingest.landing import STATEMENT, identify
@@ -123,7 +123,7 @@ def test_another_key_contract_or_version_is_refused(
     monkeypatch.setattr(compatibility, "encoding_version", lambda: "0" * 16)
     assert "linked-cyp version" in refusal(here, sent)
     monkeypatch.undo()
-    landed = identify(sent, None, {CENSUS.feed: CENSUS})
+    landed = identify(sent, {CENSUS.feed: CENSUS})
     work = here.stores.settings.work
     for contract, reason in (
         (replace(CENSUS, version="9.0.0"), "another version of the school_census contract"),
@@ -138,13 +138,13 @@ def test_another_key_contract_or_version_is_refused(
 
 
 def test_without_keys_nothing_is_believed(here: Centre, made: Path, tmp_path: Path) -> None:
-    landed = identify(made, None, {CENSUS.feed: CENSUS}, supplier="brent")
+    landed = identify(made, {CENSUS.feed: CENSUS}, supplier="brent")
     with here.open() as con, pytest.raises(LinkedCypError, match="none were given"):
         deliveries.ingest(con, CENSUS, landed, tmp_path)
 
 
 def test_a_delivery_under_another_suppliers_name_is_refused(here: Centre, sent: Path) -> None:
-    landed = identify(sent, None, {CENSUS.feed: CENSUS}, supplier="brent")
+    landed = identify(sent, {CENSUS.feed: CENSUS}, supplier="brent")
     work = here.stores.settings.work
     with here.open() as con:
         outcome = deliveries.ingest(con, CENSUS, landed, work, keys=here.keys)
@@ -290,7 +290,7 @@ def test_withdrawn_and_erased_like_any_other(tmp_path: Path, made: Path) -> None
     here = centre(tmp_path / "home")
     outcome = here.take(made)
     with here.open() as con:
-        deliveries.withdraw(con, outcome.delivery_id, "sent in error")
+        ledger.withdraw(con, outcome.delivery_id, "sent in error")
     assert erasure.sync(here.stores)["erased"] == 1
     with here.open() as con:
         tables = [received.table(name) for name in received.stored_tables(con)]
@@ -298,7 +298,7 @@ def test_withdrawn_and_erased_like_any_other(tmp_path: Path, made: Path) -> None
         tables += [ARCHIVE, REJECTED, f"warehouse.pseudonymised.{PAYLOAD}"]
         held = {t: con.execute(f"SELECT count(*) FROM {t}").fetchall()[0][0] for t in tables}
         assert not any(held.values())
-        status = deliveries.outcome(con, outcome.delivery_id)
+        status = ledger.outcome(con, outcome.delivery_id)
         assert (status.status, status.received) == ("withdrawn", outcome.received)
     assert here.take(made).status == "withdrawn"
 
@@ -310,7 +310,7 @@ def test_an_encoded_version_supersedes_a_clear_one(tmp_path: Path) -> None:
     newer = encode(folder, CONTRACTS, *mine, version="2")
     # Encoding again gives the same content, and never overwrites.
     ids = {
-        identify(made.folder, None, CONTRACTS).delivery_id
+        identify(made.folder, CONTRACTS).delivery_id
         for made in (newer, encode(folder, CONTRACTS, *mine, version="3"))
     }
     assert len(ids) == 1
@@ -319,8 +319,8 @@ def test_an_encoded_version_supersedes_a_clear_one(tmp_path: Path) -> None:
     first, second = here.take(folder), here.take(newer.folder)
     assert (first.status, second.status) == ("accepted", "accepted")
     with here.open() as con:
-        assert deliveries.current_deliveries(con) == [second.delivery_id]
-        assert deliveries.outcome(con, first.delivery_id).status == "superseded"
+        assert ledger.current_deliveries(con) == [second.delivery_id]
+        assert ledger.outcome(con, first.delivery_id).status == "superseded"
         rows = [
             con.execute(
                 "SELECT * EXCLUDE (delivery_id) FROM warehouse.pseudonymised.ssda903__episodes"

@@ -11,16 +11,14 @@ import duckdb
 import pytest
 
 from linked_cyp.core.errors import LinkedCypError
-from linked_cyp.ingest.deliveries import (
+from linked_cyp.ingest.deliveries import ingest_landed
+from linked_cyp.ingest.landing import Unidentified, discover, find, identify, natural, slug
+from linked_cyp.ingest.ledger import (
     current_deliveries,
-    discover,
     erase_withdrawn,
-    ingest_landed,
     ledger_rows,
-    not_yet_known,
     withdraw,
 )
-from linked_cyp.ingest.landing import Unidentified, find, identify, natural, slug
 from linked_cyp_tests.deliveries_support import (
     VISIT,
     contract,
@@ -215,14 +213,13 @@ def test_landing_is_read_by_names_and_manifest(con, tmp_path):
     assert len(told) == 1
     assert "a period is written like" in told[0]
     assert find(landing, {"toy": FEED}, found[0].delivery_id) == found[0]
-    assert not_yet_known(con, found) == found
     (folder / "manifest.json").write_text(json.dumps({"supplier": "ealing", "period": "2024"}))
-    moved = identify(folder, landing, {"toy": FEED})
+    moved = identify(folder, {"toy": FEED})
     assert (moved.supplier, moved.period) == ("ealing", "2024")
     assert moved.delivery_id != found[0].delivery_id
     for problem in ({"feed": "unheard_of"}, {"period": "2024-13"}):
         with pytest.raises(Unidentified):
-            identify(folder, landing, {"toy": FEED}, **problem)
+            identify(folder, {"toy": FEED}, **problem)
 
 
 def test_versions_sort_as_people_count():

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from linked_cyp.ingest.deliveries import DeliveryOutcome, ingest
+from linked_cyp.ingest.deliveries import ingest
+from linked_cyp.ingest.ledger import DeliveryOutcome
 from linked_cyp.ingest.readers import SourceFile, likeliest_feed, zipped
 from linked_cyp_tests.deliveries_support import (
     contract,

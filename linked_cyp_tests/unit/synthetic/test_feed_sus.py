@@ -10,7 +10,7 @@ import pytest
 
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
-from linked_cyp.ingest.deliveries import DeliveryOutcome
+from linked_cyp.ingest.ledger import DeliveryOutcome
 from linked_cyp.synthetic.hospital_contacts import HospitalContacts, build_hospital_contacts
 from linked_cyp.synthetic.parameters import Streams, load_parameters
 from linked_cyp.synthetic.world import World, build_world
