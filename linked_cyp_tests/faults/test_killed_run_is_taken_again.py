@@ -149,7 +149,7 @@ def test_after_a_failure_it_is_taken_again_and_not_at_once(settings: Settings) -
 def test_what_a_living_process_is_taking_is_left_to_it(settings: Settings) -> None:
     stores, contracts = Stores(settings), load_contracts(settings.contracts)
     landed = discover(settings.landing, contracts)
-    settings.work.mkdir(mode=0o700)
+    settings.work.mkdir(mode=0o700, parents=True)
     with taking(settings.work, landed[0].delivery_id):
         assert being_taken(settings.work) == {landed[0].delivery_id}
         assert to_take(stores, landed, contracts) == []
