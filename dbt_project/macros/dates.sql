@@ -10,11 +10,13 @@ end
 
 {#- Whether a date lies in the month a child was born or died; false where neither is known. -#}
 {% macro in_vital_month(date, birth_month) -%}
-coalesce(date_trunc('month', {{ date }}) = {{ birth_month }}, false)
+(
+    coalesce(date_trunc('month', {{ date }}) = {{ birth_month }}, false)
     or coalesce(
         date_trunc('month', {{ date }}) = {{ birth_month | replace('birth_month', 'death_month') }},
         false
     )
+)
 {%- endmacro %}
 
 {#- Completed years on a date, from a month of birth: the birthday is taken as the first of the

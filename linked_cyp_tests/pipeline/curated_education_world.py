@@ -21,6 +21,7 @@ def add_education_cases(world: World) -> None:
     _provision(world)
     _plans(world)
     _registers(world)
+    _deaths(world)
 
 
 def _result(world: World, delivery: str, table: str, child: str, year: str, **row: Any) -> None:
@@ -356,3 +357,96 @@ def _registers(world: World) -> None:
     # H is no code any more, yet it is an absence with leave; a code that is none counts for nothing
     mark(february, "register", "2025-02-03", "AM", "H")
     mark(february, "register", "2025-02-03", "PM", None)
+
+
+def _deaths(world: World) -> None:
+    spine = "icb.2025-03-31.pds_demographics.accepted"
+    born = {"birth_month": day("2013-05-01")}
+    # died at school age: on the 18th of March 2025, when registers, roll, suspension and plan end
+    child, key = "died at school age", next(_keys)
+    world.add("pds_demographics__person", spine, child, death_month=day("2025-03-01"), **born)
+    for date, code in (("2025-02-27", "/"), ("2025-03-14", "/"), ("2025-03-17", "I")):
+        world.add(
+            "attendance_daily__sessions",
+            f"{AUTHORITY}.{date[:7]}.attendance_daily.accepted",
+            child,
+            school_urn=95,
+            session_date=day(date),
+            session_code="AM",
+            attendance_code=code,
+            **born,
+        )
+    census = world.deliver("school_census", "fulham", "2025-summer", 2025)
+    world.add(
+        "school_census__pupil_no_longer_on_roll",
+        census,
+        child,
+        pupil_no_longer_on_roll_id=key,
+        school_id=95,
+        entry_date=day("2024-09-04"),
+        leaving_date=day("2025-03-18"),
+        **born,
+    )
+    for start in ("2025-02-11", "2025-03-13"):
+        world.add(
+            "school_census__termly_exclusions_off_roll",
+            census,
+            pupil_no_longer_on_roll_id=key,
+            exclusion_start_date=day(start),
+            exclusion_category_code="SUSP",
+            excluded_session_count=2,
+        )
+    plans = world.deliver("sen2", "fulham", "2025", 2025)
+    world.add("sen2__person", plans, child, sen2_person_id=key, **born)
+    # one plan from before the return of persons, and a request decided and planned in that month
+    for number, (received, decided, start, cease) in enumerate(
+        (
+            ("2020-10-01", None, "2021-02-03", "2025-03-18"),
+            ("2024-11-04", "2025-03-06", "2025-03-11", None),
+            ("2025-03-05", None, None, None),
+        ),
+        start=key,
+    ):
+        world.add(
+            "sen2__requests",
+            plans,
+            sen2_person_id=key,
+            request_id=number,
+            request_received_date=day(received),
+            request_outcome_code="Y",
+            request_outcome_date=day(decided) if decided else None,
+        )
+        if not start:
+            continue
+        world.add(
+            "sen2__assessment",
+            plans,
+            request_id=number,
+            assessment_id=number,
+            assessment_outcome_code="Y",
+            assessment_outcome_date=day(decided) if decided else None,
+        )
+        world.add(
+            "sen2__named_plan",
+            plans,
+            assessment_id=number,
+            named_plan_id=number,
+            plan_start_date=day(start),
+            plan_cease_date=day(cease) if cease else None,
+            plan_cease_reason_code="5" if cease else None,
+        )
+    world.add(
+        "sen2__active_plans",
+        plans,
+        request_id=key + 1,
+        active_plan_id=key,
+        last_review_date=day("2025-03-12"),
+    )
+    world.add(
+        "sen2__placement_detail",
+        plans,
+        active_plan_id=key,
+        school_urn=95,
+        placement_rank=1,
+        entry_date=day("2025-03-11"),
+    )

@@ -111,6 +111,14 @@ def _mental_health(world: World) -> None:
             consultation_mechanism_code=mechanism,
         )
 
+    # Milo waited from 3 February for his first contact, in the month in which he died.
+    spine = "icb.2025-03-31.pds_demographics.accepted"
+    life = {"birth_month": day("2012-05-01"), "death_month": day("2025-03-01")}
+    world.add("pds_demographics__person", spine, "Milo", **life)
+    patient("Milo", sex_code="1", birth_month=day("2012-05-01"))
+    referral("Milo", first, 2, 706, referral_date=day("2025-02-03"))
+    contact("Milo", second, 33, 706, 1, contact_date=day("2025-03-12"), attendance_code="5")
+
     # Pia was refused; a referral without a date is left out, and its contact has no referral.
     patient("Pia", sex_code="2", birth_month=day("2012-02-01"))
     referral(

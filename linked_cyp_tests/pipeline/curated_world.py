@@ -317,6 +317,7 @@ def _children_in_need(world: World) -> None:
         cin_details_id=3,
         section_47_id=1,
         section_47_start_date=day("2023-06-21"),
+        initial_conference_target_date=day("2023-07-12"),
     )
     world.add(
         "cin_census__child_protection_plans",

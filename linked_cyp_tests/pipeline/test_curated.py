@@ -83,9 +83,10 @@ def test_referrals_before_birth(ask: Ask) -> None:
         (1, day("2022-11-15"), True, True),
         (2, day("2023-06-01"), False, False),
     ]
-    enquiry = """SELECT section_47_start_date, referral_number FROM curated.section_47
-                 WHERE person_id = $child"""
-    assert ask(enquiry, "Gus") == [(day("2023-06-01"), 2)]
+    # fifteen working days after it, an exact target would tell the day of the enquiry
+    enquiry = """SELECT section_47_start_date, initial_conference_target_date, referral_number
+                 FROM curated.section_47 WHERE person_id = $child"""
+    assert ask(enquiry, "Gus") == [(day("2023-06-01"), day("2023-07-01"), 2)]
     plan = """SELECT plan_start_date, plan_end_date FROM curated.child_protection_plan
               WHERE person_id = $child"""
     assert ask(plan, "Gus") == [(day("2023-06-01"), day("2025-03-31"))]

@@ -215,3 +215,50 @@ def test_a_child_in_no_spring_census_is_as_another_finds_it(ask: Ask) -> None:
     sql = """SELECT academic_year, census_term_number, term_count FROM curated.education_year
              WHERE person_id = $child AND census_term_number <> 2"""
     assert ask(sql, "Ola") == [(2026, 1, 1)]
+
+
+DIED = "died at school age"
+
+
+def test_the_registers_of_the_month_of_death_are_left_out(ask: Ask) -> None:
+    sql = """SELECT session_date::VARCHAR, attendance_code FROM curated.attendance_session
+             WHERE person_id = $child"""
+    assert ask(sql, DIED) == [("2025-02-27", "/")]
+    sql = """SELECT attendance_month::VARCHAR, possible_sessions FROM curated.attendance_month
+             WHERE person_id = $child"""
+    assert ask(sql, DIED) == [("2025-02-01", 1)]
+
+
+def test_leaving_school_in_the_month_of_death_shows_only_the_month(ask: Ask) -> None:
+    sql = """SELECT entry_date::VARCHAR, leaving_date::VARCHAR, is_on_roll
+             FROM curated.school_enrolment WHERE person_id = $child"""
+    assert ask(sql, DIED) == [("2024-09-04", "2025-03-01", False)]
+
+
+def test_a_suspension_in_the_month_of_death_shows_only_the_month(ask: Ask) -> None:
+    sql = """SELECT exclusion_number, exclusion_start_date::VARCHAR, excluded_sessions
+             FROM curated.exclusion WHERE person_id = $child ORDER BY 1"""
+    assert ask(sql, DIED) == [(1, "2025-02-11", 2), (2, "2025-03-01", 2)]
+
+
+def test_a_plan_in_the_month_of_death_shows_only_the_month(ask: Ask) -> None:
+    sql = """SELECT request_received_date::VARCHAR, plan_start_date::VARCHAR,
+                    plan_cease_date::VARCHAR, last_review_date::VARCHAR,
+                    placement_entry_date::VARCHAR
+             FROM curated.ehc_plan WHERE person_id = $child ORDER BY 1"""
+    assert ask(sql, DIED) == [
+        ("2020-10-01", "2021-02-03", "2025-03-01", None, None),
+        ("2024-11-04", "2025-03-01", None, "2025-03-01", "2025-03-01"),
+    ]
+
+
+def test_days_to_a_plan_in_the_month_of_death_are_not_told(ask: Ask) -> None:
+    sql = """SELECT request_received_date::VARCHAR, request_outcome_date::VARCHAR,
+                    assessment_outcome_date::VARCHAR, plan_start_date::VARCHAR, days_to_plan,
+                    is_within_20_weeks
+             FROM curated.ehc_request WHERE person_id = $child ORDER BY 1"""
+    assert ask(sql, DIED) == [
+        ("2020-10-01", None, None, "2021-02-03", 125, True),
+        ("2024-11-04", "2025-03-01", "2025-03-01", "2025-03-01", None, None),
+        ("2025-03-01", None, None, None, None, None),
+    ]

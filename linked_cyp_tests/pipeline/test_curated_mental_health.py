@@ -45,6 +45,12 @@ def test_a_contact_before_its_referral_gives_no_wait(ask: Ask) -> None:
     assert ask(sql, "Nat") == [(None,)]
 
 
+def test_a_wait_that_ends_in_the_month_of_death_is_not_told(ask: Ask) -> None:
+    sql = """SELECT referral_date, first_contact_date, wait_days
+             FROM curated.mental_health_referral WHERE person_id = $child"""
+    assert ask(sql, "Milo") == [(day("2025-02-03"), day("2025-03-01"), None)]
+
+
 def test_access_is_the_second_contact_under_18_that_is_not_in_writing(ask: Ask) -> None:
     sql = """SELECT contact_age_years, is_in_writing, is_attended, is_access_contact
              FROM curated.mental_health_contact WHERE person_id = $child ORDER BY contact_number"""

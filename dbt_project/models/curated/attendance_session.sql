@@ -1,4 +1,5 @@
--- A code may be corrected: the last one delivered counts.
+-- A code may be corrected: the last one delivered counts. The marks of the month of death are left out:
+-- the last of them, or how many they are, would tell the day.
 select
     session.person_id,
     session.school_urn as school_id,
@@ -17,10 +18,11 @@ select
         and session.session_date <= coalesce(code.valid_to_date, session.session_date)
     end as is_code_in_force
 from {{ accepted_person('attendance_daily', 'sessions') }} as session
+inner join {{ ref('child') }} as child using (person_id)
 left join {{ ref('attendance_code') }} as code using (attendance_code)
 where
     session.session_date is not null
-    and session.person_id in (select person_id from {{ ref('child') }})
+    and not {{ in_vital_month('session.session_date', 'child.birth_month') }}
 qualify row_number() over (
     partition by
         session.person_id, session.school_urn, session.session_date, session.session_code

@@ -8,7 +8,8 @@ select
     review.is_child_protection_plan as has_child_protection_plan,
     review.is_looked_after,
     review.review_completed_date is not null as is_review_complete,
-    review.review_completed_date,
+    cast({{ coarsen_event_date('review.review_completed_date', 'child.birth_month') }} as date)
+        as review_completed_date,
     -- a category before the review is complete is the notifier's guess
     case when review.review_completed_date is not null then review.primary_category_code end
         as category_code,

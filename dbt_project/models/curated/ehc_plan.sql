@@ -52,13 +52,16 @@ select
     person_id,
     local_authority,
     request_received_date,
-    named.plan_start_date,
-    named.plan_cease_date,
+    cast({{ coarsen_event_date('named.plan_start_date', 'child.birth_month') }} as date)
+        as plan_start_date,
+    cast({{ coarsen_event_date('named.plan_cease_date', 'child.birth_month') }} as date)
+        as plan_cease_date,
     named.plan_cease_reason_code,
     named.is_personal_budget,
     cast(active.first_active_year as integer) as first_active_year,
     cast(active.last_active_year as integer) as last_active_year,
-    active.last_review_date,
+    cast({{ coarsen_event_date('active.last_review_date', 'child.birth_month') }} as date)
+        as last_review_date,
     coalesce(active.last_active_year = returned.newest_year, false)
     and (
         named.plan_cease_date is null
@@ -66,11 +69,12 @@ select
     ) as is_active,
     placement.school_urn as school_id,
     placement.setting_type_code,
-    placement.entry_date as placement_entry_date,
+    cast({{ coarsen_event_date('placement.entry_date', 'child.birth_month') }} as date)
+        as placement_entry_date,
     placement.is_sen_unit,
     placement.is_resourced_provision
 from named
 full outer join active using (person_id, local_authority, request_received_date)
 left join placement using (person_id, local_authority, request_received_date)
 left join returned using (local_authority)
-where person_id in (select person_id from {{ ref('child') }})
+inner join {{ ref('child') }} as child using (person_id)

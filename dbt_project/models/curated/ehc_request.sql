@@ -1,6 +1,5 @@
 with request as (
     select * from {{ ref('stg_sen2__request') }}
-    where person_id in (select person_id from {{ ref('child') }})
     qualify row_number() over (
         partition by person_id, local_authority, request_received_date
         order by {{ most_decided('request_outcome_code') }}
@@ -21,6 +20,19 @@ plan as (
         min({{ plausible_date('plan_start_date') }}) as plan_start_date
     from {{ ref('stg_sen2__named_plan') }}
     group by all
+),
+
+-- days from or to a date that shows only its month would show its day
+timed as (
+    select
+        plan.*,
+        case
+            when not {{ in_vital_month('plan.request_received_date', 'child.birth_month') }}
+                and not {{ in_vital_month('plan.plan_start_date', 'child.birth_month') }}
+                then date_diff('day', plan.request_received_date, plan.plan_start_date)
+        end as days_to_plan
+    from plan
+    inner join {{ ref('child') }} as child using (person_id)
 )
 
 select
@@ -28,22 +40,24 @@ select
     request.local_authority,
     request.request_received_date,
     request.request_outcome_code,
-    request.request_outcome_date,
+    cast({{ coarsen_event_date('request.request_outcome_date', 'child.birth_month') }} as date)
+        as request_outcome_date,
     request.is_request_mediation,
     request.is_request_tribunal,
     assessment.assessment_outcome_code,
-    assessment.assessment_outcome_date,
+    cast({{ coarsen_event_date('assessment.assessment_outcome_date', 'child.birth_month') }} as date)
+        as assessment_outcome_date,
     assessment.is_20_week_exception,
-    plan.plan_start_date,
-    cast(
-        date_diff('day', request.request_received_date, plan.plan_start_date) as integer
-    ) as days_to_plan,
+    cast({{ coarsen_event_date('timed.plan_start_date', 'child.birth_month') }} as date)
+        as plan_start_date,
+    cast(timed.days_to_plan as integer) as days_to_plan,
     -- plans with a recognised exception do not count in the measure
     case
         when not coalesce(assessment.is_20_week_exception, false)
-            then date_diff('day', request.request_received_date, plan.plan_start_date) <= 140
+            then timed.days_to_plan <= 140
     end as is_within_20_weeks,
     cast(request.delivery_year as integer) as last_return_year
 from request
+inner join {{ ref('child') }} as child using (person_id)
 left join assessment using (person_id, local_authority, request_received_date)
-left join plan using (person_id, local_authority, request_received_date)
+left join timed using (person_id, local_authority, request_received_date)

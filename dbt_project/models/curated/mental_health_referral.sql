@@ -59,6 +59,9 @@ select
         as first_contact_date,
     case
         when seen.first_contact_date >= dated.referral_date
+            -- a wait from or to a date that shows only its month would show its day
+            and not {{ in_vital_month('dated.referral_date', 'dated.birth_month') }}
+            and not {{ in_vital_month('seen.first_contact_date', 'dated.birth_month') }}
             then cast(date_diff('day', dated.referral_date, seen.first_contact_date) as integer)
     end as wait_days,
     access.contact_date is not null as is_access_under_18,

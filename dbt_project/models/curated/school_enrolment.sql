@@ -8,7 +8,6 @@ with census as (
     left join {{ ref('stg_school_census__return') }} as school
         on school.delivery_id = pupil.delivery_id
         and school.school_census_id = pupil.school_census_id
-    where pupil.person_id in (select person_id from {{ ref('child') }})
 ),
 
 free_meal as (
@@ -31,8 +30,10 @@ select
     cast(census.delivery_term as integer) as term_number,
     census.local_authority,
     census.is_on_roll,
-    census.entry_date,
-    census.leaving_date,
+    cast({{ coarsen_event_date('census.entry_date', 'child.birth_month') }} as date)
+        as entry_date,
+    cast({{ coarsen_event_date('census.leaving_date', 'child.birth_month') }} as date)
+        as leaving_date,
     census.enrolment_status_code,
     coalesce(census.enrolment_status_code in ('C', 'M'), census.is_on_roll) as is_main_enrolment,
     census.national_curriculum_year_code,
@@ -54,6 +55,7 @@ select
     end as is_english_additional_language,
     census.possible_sessions is not null as has_attendance
 from census
+inner join {{ ref('child') }} as child using (person_id)
 -- an equality on each column, or DuckDB compares every pupil with every meal
 left join free_meal using (delivery_id, pupil_id, is_on_roll)
 qualify row_number() over (

@@ -8,8 +8,12 @@ select
     enquiry.local_authority,
     cast({{ coarsen_event_date('enquiry.section_47_start_date', 'child.birth_month') }} as date)
         as section_47_start_date,
-    cast({{ coarsen_event_date('enquiry.initial_conference_target_date', 'child.birth_month') }}
-        as date) as initial_conference_target_date,
+    -- fifteen working days after a start that shows only its month, it would show its day
+    cast(case
+        when {{ in_vital_month('enquiry.section_47_start_date', 'child.birth_month') }}
+            then date_trunc('month', enquiry.initial_conference_target_date)
+        else {{ coarsen_event_date('enquiry.initial_conference_target_date', 'child.birth_month') }}
+    end as date) as initial_conference_target_date,
     cast({{ coarsen_event_date('enquiry.initial_conference_date', 'child.birth_month') }}
         as date) as initial_conference_date,
     enquiry.is_initial_conference_not_required,

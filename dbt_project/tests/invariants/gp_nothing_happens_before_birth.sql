@@ -1,4 +1,4 @@
--- No exact date in the month of birth, and nothing before it.
+-- Nothing that a practice writes down is dated before the month of birth.
 with event as (
     {% for table, date in [
         ('gp_registration', 'registration_start_date'),
@@ -19,4 +19,3 @@ select 1
 from event
 inner join {{ ref('child') }} as child using (person_id)
 where event.event_date < child.birth_month
-    or (date_trunc('month', event.event_date) = child.birth_month and day(event.event_date) <> 1)
