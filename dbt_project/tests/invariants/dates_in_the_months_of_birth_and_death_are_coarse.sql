@@ -62,4 +62,6 @@ from shown
 inner join {{ ref('child') }} as child using (person_id)
 where
     day(shown.shown_date) <> 1
-    and date_trunc('month', shown.shown_date) in (child.birth_month, child.death_month)
+    and date_trunc('month', shown.shown_date) in (
+        date_trunc('month', child.birth_month), date_trunc('month', child.death_month)
+    )
