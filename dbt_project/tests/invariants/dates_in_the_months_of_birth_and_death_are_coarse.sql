@@ -31,6 +31,7 @@
     'gp_registration',
     'growth',
     'hospital_admission',
+    'hospital_continuous_stay',
     'hospital_critical_care',
     'hospital_episode',
     'household',
