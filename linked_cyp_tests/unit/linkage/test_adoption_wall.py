@@ -12,10 +12,10 @@ from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.keys import Keys
 from linked_cyp.identity.names import phonetic, standardise_surname
 from linked_cyp.linkage import link, predict, resolve, train
-from linked_cyp.linkage.checks import person_rules
-from linked_cyp.linkage.frames import identities
+from linked_cyp.linkage.link.frames import identities
 from linked_cyp.linkage.pairs import edges
 from linked_cyp.linkage.persons import resolution
+from linked_cyp.linkage.persons.checks import person_rules
 from linked_cyp.linkage.records.writing import write_person_records
 from linked_cyp.synthetic.names import draw_forenames, draw_surnames
 from linked_cyp.synthetic.numbers import upns

@@ -24,11 +24,11 @@ from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.identity import tokenise
 from linked_cyp.identity.keys import Keys
+from linked_cyp.identity.tokenise import record_key_table
 from linked_cyp.pseudonymise import deliveries as pseudonymise
 from linked_cyp.pseudonymise.deliveries import (
     ensure_tables,
     pseudonymise_delivery,
-    record_key_table,
     refuse_unaccepted,
     refuse_unsafe,
     remove_delivery,
