@@ -9,6 +9,8 @@ point leaves the store as it was, and running again gives the same rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ import duckdb
 
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.core.sql import literal, quoted
+from linked_cyp.core.sql import insert, literal, quoted, transaction
 from linked_cyp.identity.exclusions import sensitive_marks
 from linked_cyp.identity.keys import Keys
 from linked_cyp.ingest.archive import archive, located
@@ -154,8 +156,7 @@ def _store_encoded(
     rows = {name: count for name, (count, _) in statement.files.items()} if statement else {}
     staged = Staged(contract, contract)
     staged.files += [FileResult(f.index, rows=rows.get(f.name, 0)) for f in landed.files]
-    con.execute("BEGIN TRANSACTION")
-    try:
+    with transaction(con):
         versions = _forget(con, landed)
         counts: dict[str, TableCounts] = {}
         if statement:
@@ -168,10 +169,6 @@ def _store_encoded(
         year = contract.collection_year(landed.period)
         _store_ledger(con, contract, landed, staged, year, reason, counts, versions)
         _check_quarantine(con, landed.delivery_id)
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
 
 
 def _known(con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery) -> bool:
@@ -224,8 +221,7 @@ def _store(
             f"{name}.{column} protects people and holds what cannot be read"
             for column in unread_marks(con, item)
         ]
-    con.execute("BEGIN TRANSACTION")
-    try:
+    with transaction(con):
         versions = _forget(con, landed)
         for table in contract.tables.values():
             _raw_table(con, table)
@@ -238,10 +234,6 @@ def _store(
             con, contract, landed, staged, year, "; ".join(reasons) or None, counts, versions
         )
         _check_quarantine(con, landed.delivery_id)
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
 
 
 def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
@@ -396,56 +388,55 @@ def _store_ledger(
     version, produced, order = versions
     unassigned = sum(r.unassigned for r in staged.files)
     totals = [sum(getattr(c, n) for c in counts.values()) for n in TableCounts.__match_args__]
-    con.execute(
-        f"INSERT INTO {DELIVERY} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "now() AT TIME ZONE 'UTC')",
-        [
-            landed.delivery_id,
-            landed.supplier,
-            landed.feed,
-            landed.period,
-            year,
-            version,
-            produced,
-            order,
-            landed.content_sha256,
-            contract.version,
-            "rejected" if reason else "accepted",
-            reason,
-            len(landed.files),
-            totals[0] + unassigned,
-            totals[1],
-            totals[2] + unassigned,
-            totals[3],
-        ],
+    insert(
+        con,
+        DELIVERY,
+        {
+            "delivery_id": landed.delivery_id,
+            "supplier": landed.supplier,
+            "feed": landed.feed,
+            "period": landed.period,
+            "collection_year": year,
+            "version": version,
+            "produced": produced,
+            "version_order": order,
+            "content_sha256": landed.content_sha256,
+            "contract_version": contract.version,
+            "outcome": "rejected" if reason else "accepted",
+            "reason": reason,
+            "files": len(landed.files),
+            "rows_received": totals[0] + unassigned,
+            "rows_accepted": totals[1],
+            "rows_quarantined": totals[2] + unassigned,
+            "cells_blanked": totals[3],
+            "received_at": datetime.now(UTC).replace(tzinfo=None),
+        },
     )
     by_index = {file.index: file for file in landed.files}
     for result in staged.files:
         file = by_index[result.index]
-        con.execute(
-            f"INSERT INTO {FILE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                landed.delivery_id,
-                file.index,
-                file.name,
-                file.sha256,
-                file.size,
-                result.encoding,
-                list(result.tables),
-                result.rows,
-                file.expected_rows,
-                result.rule,
-                result.column,
-                list(result.undeclared),
-                list(result.out_of_force),
-                result.repaired,
-            ],
+        insert(
+            con,
+            FILE,
+            {
+                "delivery_id": landed.delivery_id,
+                "file_index": file.index,
+                "file_name": file.name,
+                "sha256": file.sha256,
+                "size": file.size,
+                "encoding": result.encoding,
+                "tables": list(result.tables),
+                "rows": result.rows,
+                "expected_rows": file.expected_rows,
+                "rule": result.rule,
+                "column_name": result.column,
+                "undeclared_columns": list(result.undeclared),
+                "out_of_force_columns": list(result.out_of_force),
+                "is_repaired": result.repaired,
+            },
         )
     for name, c in counts.items():
-        con.execute(
-            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?)",
-            [landed.delivery_id, name, c.received, c.accepted, c.quarantined, c.cells_blanked],
-        )
+        insert(con, TABLE, {"delivery_id": landed.delivery_id, "table_name": name, **asdict(c)})
 
 
 def _check_quarantine(con: duckdb.DuckDBPyConnection, delivery_id: str) -> None:

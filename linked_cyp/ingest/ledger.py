@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.core.sql import quoted
+from linked_cyp.core.sql import quoted, transaction
 from linked_cyp.ingest.landing import STATEMENT
 
 DELIVERY = "identifiable.ledger.delivery"
@@ -318,8 +318,7 @@ def erase_withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
         ids = [row[0] for row in found]
         if not ids:
             return []
-        con.execute("BEGIN TRANSACTION")
-        try:
+        with transaction(con):
             for name in [*tables_of_rows(con), REJECTED, ARCHIVE]:
                 con.execute(f"DELETE FROM {name} WHERE list_contains(?, delivery_id)", [ids])
             # Bytes of deliveries whose ingest was killed and never run again.
@@ -337,8 +336,4 @@ def erase_withdrawn(con: duckdb.DuckDBPyConnection) -> list[str]:
                 "WHERE list_contains(?, delivery_id)",
                 [ids],
             )
-            con.execute("COMMIT")
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
         return ids

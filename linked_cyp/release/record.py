@@ -245,11 +245,20 @@ def release_table(values: Mapping[str, Any]) -> RecordTable:
     return RecordTable("provenance", "release", "This release.", columns, [row])
 
 
+# Rooms that make no release: a change there publishes no new one of the same data.
+NOT_OF_A_RELEASE = ("cli", "definitions.py", "defs", "supplier", "synthetic")
+
+
 def code_version(dbt_project: Path) -> str:
-    """The package's version and a hash of its code and models: ``0.1.0+1a2b3c4d5e6f``."""
+    """The package's version and a hash of what makes a release, its code and models:
+    ``0.1.0+1a2b3c4d5e6f``."""
     digest = hashlib.sha256()
     package = Path(linked_cyp.__file__).parent
-    files = [(path.relative_to(package), path) for path in package.rglob("*.py")]
+    files = [
+        (path.relative_to(package), path)
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] not in NOT_OF_A_RELEASE
+    ]
     for folder in ("models", "macros", "seeds"):
         files += [
             (path.relative_to(dbt_project), path)
