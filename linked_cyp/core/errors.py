@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar, cast
 
 
 class LinkedCypError(Exception):
@@ -41,6 +45,31 @@ class value_free:
             raise safe
         finally:
             safe.__context__ = None  # set by the raise: the original, with its values
+
+
+Step = TypeVar("Step", bound=Callable[..., Any])
+
+
+def door(step: Step) -> Step:
+    """Guard a step that the orchestrator calls: whatever a forgotten :class:`value_free` inside
+    lets through becomes value-free here, before anything logs or stores it."""
+    doing = f"in the step {step.__name__}"
+    if inspect.isgeneratorfunction(step):
+
+        @wraps(step)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with value_free(doing):
+                yield from step(*args, **kwargs)
+
+    else:
+
+        @wraps(step)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with value_free(doing):
+                return step(*args, **kwargs)
+
+    guarded.is_door = True  # type: ignore[attr-defined]
+    return cast(Step, guarded)
 
 
 def place(trace: TracebackType | None) -> str:

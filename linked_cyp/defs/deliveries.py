@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import value_free
+from linked_cyp.core.errors import door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.curated import models
@@ -73,6 +73,7 @@ def deliveries() -> dg.Definitions:
         check_specs=checks.specs(LEDGER, LEDGER_RULES),
         pool="warehouse",
     )
+    @door
     def ledger(
         context: dg.AssetExecutionContext, config: Rebuild, stores: dg.ResourceParam[Stores]
     ) -> Iterator:
@@ -107,6 +108,7 @@ def deliveries() -> dg.Definitions:
         ],
         pool="warehouse",
     )
+    @door
     def erase(stores: dg.ResourceParam[Stores]) -> dg.MaterializeResult:
         with value_free("writing the stores anew"):
             return dg.MaterializeResult(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import Contract, Table, load_contracts
-from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.errors import LinkedCypError, door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, dfe_rules, metadata
 from linked_cyp.dfe_rules.checks import judged
@@ -68,6 +68,7 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
         description=f"Read one delivery of {contract.title}: every row into a raw table, or into "
         "quarantine with a reason.",
     )
+    @door
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"ingesting a delivery of {contract.feed}"):
             outcome, verdicts, by_department = ingest(
@@ -119,6 +120,7 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
         partitions_def=partitions(contract.feed),
         description=f"Pseudonymise one accepted delivery of {contract.title}.",
     )
+    @door
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"pseudonymising a delivery of {contract.feed}"):
             written, verdicts = pseudonymise_accepted(

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import Contract, load_contracts
-from linked_cyp.core.errors import value_free
+from linked_cyp.core.errors import door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.curated.build import DBT
 from linked_cyp.defs import checks, metadata
@@ -108,6 +108,7 @@ def person_record(
         "applied: without the lists that the feeds need, nothing is built.",
         kinds={"polars"},
     )
+    @door
     def records(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with (
             value_free("building person records"),
@@ -137,6 +138,7 @@ def model() -> dg.AssetsDefinition:
         "training again is a deliberate act (config `retrain`).",
         kinds={"splink"},
     )
+    @door
     def trained(
         context: dg.AssetExecutionContext, config: Training, stores: dg.ResourceParam[Stores]
     ) -> Iterator:
@@ -173,6 +175,7 @@ def pairs() -> dg.AssetsDefinition:
         "pattern of agreement.",
         kinds={"splink"},
     )
+    @door
     def scored(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with (
             value_free("scoring candidate pairs"),
@@ -198,6 +201,7 @@ def person() -> dg.AssetsDefinition:
         "keeps apart.",
         kinds={"polars"},
     )
+    @door
     def resolved(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with (
             value_free("resolving pairs to persons"),
@@ -222,6 +226,7 @@ def registry() -> dg.AssetsDefinition:
         "as events with their date; nobody else's id changes.",
         kinds={"polars"},
     )
+    @door
     def registered(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with (
             value_free("updating the registry of persons"),
@@ -247,6 +252,7 @@ def bridge() -> dg.AssetsDefinition:
         kinds=set(),
         identifiable=False,
     )
+    @door
     def published(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with (
             value_free("publishing the bridge"),

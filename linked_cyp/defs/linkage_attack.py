@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import value_free
+from linked_cyp.core.errors import door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.expectations import run_rules
@@ -48,6 +48,7 @@ def attack() -> dg.AssetsDefinition:
         check_specs=checks.specs(ATTACK, RULES),
         pool="linkage",
     )
+    @door
     def attacked(
         context: dg.AssetExecutionContext, config: Attack, stores: dg.ResourceParam[Stores]
     ) -> Iterator:

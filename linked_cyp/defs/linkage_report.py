@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import value_free
+from linked_cyp.core.errors import door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
@@ -43,6 +43,7 @@ def report() -> dg.AssetsDefinition:
         check_specs=checks.specs(REPORT, RULES),
         pool="warehouse",
     )
+    @door
     def written(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free("reporting on the linkage"):
             with stores.connect(warehouse="rw") as connection:

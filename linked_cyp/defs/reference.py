@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import value_free
+from linked_cyp.core.errors import door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
@@ -83,6 +83,7 @@ def postcode() -> dg.AssetsDefinition:
         check_specs=checks.specs(POSTCODE, rules),
         pool="warehouse",
     )
+    @door
     def prepared(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free("preparing the postcode directory"):
             directory = reference.postcode_directory(stores.settings)
@@ -120,6 +121,7 @@ def establishment() -> dg.AssetsDefinition:
         check_specs=checks.specs(ESTABLISHMENT, ESTABLISHMENT_RULES),
         pool="warehouse",
     )
+    @door
     def published(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free("writing the establishments"):
             file = reference.establishments_file(stores.settings)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import value_free
+from linked_cyp.core.errors import door, value_free
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import metadata
 from linked_cyp.defs.curated import models
@@ -59,6 +59,7 @@ def project_release(project: Project) -> dg.AssetsDefinition:
         ],
         pool="warehouse",
     )
+    @door
     def step(stores: dg.ResourceParam[Stores]) -> Iterator:
         with value_free(f"releasing {project.name}"):
             policy = load_policy(stores.settings.opt_outs)
