@@ -11,6 +11,7 @@ import dagster as dg
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import dfe_rules
+from linked_cyp.defs.dead_runs import fail_dead_runs
 from linked_cyp.defs.feeds import delivery_tags, partitions
 from linked_cyp.defs.linkage_attack import ATTACK
 from linked_cyp.ingest.new import Delivery, settled, to_take
@@ -126,6 +127,17 @@ def automation() -> dg.Definitions:
             cursor=json.dumps(cursor, sort_keys=True),
         )
 
+    @dg.sensor(
+        name="dead_runs",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fails every run whose process was killed and frees what it held, so that "
+        "nothing waits for it.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        failed = fail_dead_runs(context.instance)
+        return dg.SkipReason(f"Runs failed because their process was killed: {len(failed)}.")
+
     nightly = dg.ScheduleDefinition(
         name="nightly",
         job=refresh,
@@ -134,4 +146,6 @@ def automation() -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Refresh everything at two in the morning.",
     )
-    return dg.Definitions(jobs=[*ingest, refresh, rebuild], sensors=[sensor], schedules=[nightly])
+    return dg.Definitions(
+        jobs=[*ingest, refresh, rebuild], sensors=[sensor, dead_runs], schedules=[nightly]
+    )

@@ -8,7 +8,8 @@ begins here, so that neither a refresh nor a withdrawal waits for the dead.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 
 import dagster as dg
 import psutil
@@ -47,6 +48,26 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if run is None or run.is_finished:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return [run.run_id for run in dead]
+
+
+def wait_for_others(
+    instance: dg.DagsterInstance, jobs: Collection[str], tell: Callable[[], None], seconds: float
+) -> None:
+    """Wait until no living run of these jobs is left: two would take each other's pool slots in
+    turn, each spinning while the other works.
+
+    Args:
+        instance: whose runs.
+        jobs: the jobs of which one at a time may run.
+        tell: called before each look, so that a person sees what is waited for.
+        seconds: between one look and the next.
+    """
+    while any(
+        run.job_name in jobs for run in instance.get_runs(dg.RunsFilter(statuses=list(LIVING)))
+    ):
+        tell()
+        time.sleep(seconds)
+        fail_dead_runs(instance)
 
 
 def _holders(instance: dg.DagsterInstance) -> set[str]:

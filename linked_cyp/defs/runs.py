@@ -20,10 +20,12 @@ import dagster as dg
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import instance
 from linked_cyp.defs._dagster import make_new_run_id, owned_by
+from linked_cyp.defs.dead_runs import fail_dead_runs, process_tag, wait_for_others
 from linked_cyp.defs.feeds import delivery_tags
 from linked_cyp.ingest.new import Delivery, take_all
 
 SERVED = "linked_cyp"  # the code location by the name that workspace.yaml gives it
+ONE_AT_A_TIME = {"refresh", "rebuild_after_withdrawal"}  # they need the same stores throughout
 OnStep = Callable[[str, int, int], None]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -46,6 +48,7 @@ class Platform:
         warnings.filterwarnings("ignore", category=dg.PreviewWarning)
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
         self.instance = instance.instance(settings)
+        fail_dead_runs(self.instance)
         from linked_cyp.definitions import defs
 
         self.definitions = defs()
@@ -66,6 +69,13 @@ class Platform:
     ) -> RunSummary:
         """Run a job to its end; ``on_step`` is told of each step that begins."""
         definition = self.definitions.resolve_job_def(job)
+        if job in ONE_AT_A_TIME:
+            wait_for_others(
+                self.instance,
+                ONE_AT_A_TIME,
+                lambda: on_step and on_step("waiting for another refresh to end", 0, 1),
+                seconds=1,
+            )
         run_id = make_new_run_id()
         owned_by(self.instance, SERVED, job)
         # dbt's own lines go nowhere: what they say is in the checks and on the run's page
@@ -74,7 +84,7 @@ class Platform:
                 instance=self.instance,
                 partition_key=partition,
                 run_config=QUIET,
-                tags=dict(tags or {}),
+                tags={**process_tag(), **(tags or {})},
                 raise_on_error=False,
                 run_id=run_id,
             )

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -15,7 +14,7 @@ import pytest
 
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 from linked_cyp.defs import instance as home_of
-from linked_cyp.defs.dead_runs import PROCESS, fail_dead_runs, process_tag
+from linked_cyp.defs.dead_runs import PROCESS, fail_dead_runs, process_tag, wait_for_others
 
 STEPS = ("first", "second", "third")
 
@@ -52,9 +51,9 @@ print(result.success)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LINKED_CYP_HOME", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 def start(home: Path, stop: str) -> tuple[subprocess.Popen, Path]:
@@ -96,6 +95,24 @@ def test_a_killed_run_is_failed_and_the_next_goes_through(home: Path, stop: str)
     process, _ = start(home, "none of them")
     out, _ = process.communicate(timeout=100)
     assert out.strip() == "True"
+
+
+def test_a_second_refresh_waits_for_a_living_one_and_says_so(home: Path) -> None:
+    process, reached = start(home, "first")
+    while not reached.exists():
+        time.sleep(0.05)
+    told = []
+
+    def tell() -> None:
+        told.append(slots(instance))
+        if len(told) == 3:
+            process.kill()
+            process.communicate()
+
+    with home_of.instance(Settings.from_environment()) as instance:
+        wait_for_others(instance, {"refresh"}, tell, seconds=0.1)
+        assert len(told) == 3
+        assert slots(instance) == set()
 
 
 def test_a_living_run_keeps_what_it_holds(home: Path) -> None:
