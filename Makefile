@@ -2,9 +2,10 @@
 # make demo      set up, then take synthetic deliveries to a released research dataset
 # make ui        the Dagster UI over what the demo made
 # make check     formatting, lint, import law, types, generated files, definitions
-# make unit      the quick tests: contracts and single rooms, without dbt, browser or Spark
+# make unit      the tests of contracts and of single rooms
 # make pipeline  the slow tests: curated tables, the whole graph, privacy, kills
-# make test      set up, then run all tests but those of Spark, with the floor of branch coverage
+# make test      set up, then run all tests but those of Spark
+# make coverage  branch coverage of the rooms where a fault would show an identity, by their own tests
 # make test-spark  the linkage engine on Spark, in an environment of its own
 # make generated are the generated files current?
 # make lock      renew requirements.lock from pyproject.toml
@@ -24,7 +25,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # each of them compiles all of it anew (6 processor seconds to collect the tests, measured).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test unit pipeline test-spark ui check generated lock setup clean
+.PHONY: help demo test coverage unit pipeline test-spark ui check generated lock setup clean
 
 help:
 	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST)) | sed '/^Modules/,$$d'
@@ -36,11 +37,15 @@ test: $(READY)
 	$(BIN)/pytest -n 2 --dist loadscope
 
 unit: $(READY)
-	$(BIN)/pytest -n 2 --dist loadscope linked_cyp_tests/unit linked_cyp_tests/contracts -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadscope linked_cyp_tests/unit linked_cyp_tests/contracts
 
 pipeline: $(READY)
 	$(BIN)/pytest -n 2 --dist loadscope linked_cyp_tests/pipeline linked_cyp_tests/privacy \
 	  linked_cyp_tests/faults
+
+coverage: $(READY)
+	$(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=term linked_cyp_tests/contracts \
+	  $(addprefix linked_cyp_tests/unit/,core contracts identity stores pseudonymise opt_outs release)
 
 test-spark: $(READY) $(SPARK_READY)
 	LINKED_CYP_SPARK_PYTHON=$(CURDIR)/$(SPARK)/bin/python $(BIN)/pytest linked_cyp_tests/spark
