@@ -97,7 +97,7 @@ def _lists(truth: Truth, today: dt.date) -> list[str]:
 def _pseudonymised(con: duckdb.DuckDBPyConnection, truth: Truth) -> list[str]:
     """Whether what was read last is what was pseudonymised."""
     made = pseudonymised_at(con)
-    late = [d for d, read_at in truth.accepted.items() if d not in made or made[d] < read_at]
+    late = [d for d, at in truth.accepted.items() if d not in made or not at or made[d] < at]
     return _said("deliveries accepted and not pseudonymised since", late, "ingest again")
 
 

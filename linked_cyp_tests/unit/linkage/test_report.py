@@ -534,7 +534,7 @@ def test_a_siblings_number_is_no_identifier_tier():
         CREATE TABLE person_record AS SELECT record_key, 0 AS alternative, 1 AS source,
             CASE WHEN record_key = 5 THEN 'adoption' END AS exclusion FROM person;
         CREATE TABLE source AS SELECT 1 AS source, 'gp' AS feed;
-        CREATE TABLE delivery AS SELECT 'd' AS delivery_id;
+        CREATE TABLE delivery AS SELECT 'd' AS delivery_id, NULL::TIMESTAMP AS received_at;
         CREATE TABLE refused AS SELECT 1 AS a WHERE false;
         CREATE TABLE event AS SELECT 1 AS run_id, 'created' AS event;
         CREATE TABLE run AS SELECT 1 AS run_id, DATE '2025-01-31' AS run_date, 1 AS model_id;
