@@ -6,6 +6,7 @@
 # make pipeline  the slow tests: curated tables, the whole graph, privacy, kills
 # make test      set up, then run all tests but those of Spark
 # make coverage  branch coverage of the rooms where a fault would show an identity, by their own tests
+# make mangle    every delivery spoilt in every way that is known: equal, refused, or a fault
 # make test-spark  the linkage engine on Spark, in an environment of its own
 # make generated are the generated files current?
 # make lock      renew requirements.lock from pyproject.toml
@@ -25,7 +26,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # each of them compiles all of it anew (6 processor seconds to collect the tests, measured).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test coverage unit pipeline test-spark ui check generated lock setup clean
+.PHONY: help demo test coverage unit pipeline mangle test-spark ui check generated lock setup clean
 
 help:
 	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST)) | sed '/^Modules/,$$d'
@@ -46,6 +47,9 @@ pipeline: $(READY)
 coverage: $(READY)
 	$(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=term linked_cyp_tests/contracts \
 	  $(addprefix linked_cyp_tests/unit/,core contracts identity stores pseudonymise opt_outs release)
+
+mangle: $(READY)
+	$(BIN)/python -m linked_cyp_tests.mangled
 
 test-spark: $(READY) $(SPARK_READY)
 	LINKED_CYP_SPARK_PYTHON=$(CURDIR)/$(SPARK)/bin/python $(BIN)/pytest linked_cyp_tests/spark
