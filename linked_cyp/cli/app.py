@@ -218,6 +218,9 @@ def withdraw(
 ) -> None:
     """Withdraw a delivery: every row of it leaves the stores and the next release."""
     from linked_cyp.pseudonymise import erasure
+    from linked_cyp.release import current
+    from linked_cyp.release.files import made_from
+    from linked_cyp.release.project import projects
     from linked_cyp.stores.door import Stores
 
     settings = Settings.from_environment()
@@ -226,6 +229,10 @@ def withdraw(
     console.print(f"Withdrawn: {delivery}", highlight=False)
     if earlier:
         console.print(f"An earlier delivery of that period counts again: {earlier}")
+    for project in projects(settings.contracts / "projects"):
+        released = current(settings, project)
+        if released and delivery in made_from(released):
+            console.print(f"{project}: the current release still holds it", highlight=False)
     if rebuild:
         _run_job(settings, "rebuild_after_withdrawal", "Erasing and rebuilding")
 

@@ -123,7 +123,7 @@ def rollback(settings: Settings, project: str, release_id: str | None = None) ->
 
 def withdrawn_in(ref: ReleaseRef, told: truth.Truth) -> list[str]:
     """Deliveries that a release was made from and that were withdrawn since."""
-    return sorted(_made_from(ref) & told.withdrawn)
+    return sorted(made_from(ref) & told.withdrawn)
 
 
 def _refuse_outdated(settings: Settings, ref: ReleaseRef) -> None:
@@ -136,14 +136,15 @@ def _refuse_outdated(settings: Settings, ref: ReleaseRef) -> None:
             f"{ref.release_id} holds deliveries that were withdrawn since: {', '.join(gone)}"
         )
     lists = {name for one in told.standing if one.rule.applied for name in one.deliveries}
-    if new := sorted(lists - _made_from(ref)):
+    if new := sorted(lists - made_from(ref)):
         raise LinkedCypError(
             f"{ref.release_id} was made before lists of opt-outs of now ({', '.join(new)}):"
             " whoever opted out since is in it"
         )
 
 
-def _made_from(ref: ReleaseRef) -> set[str]:
+def made_from(ref: ReleaseRef) -> set[str]:
+    """The deliveries that a release says it was made from."""
     with (
         value_free(f"reading release {ref.release_id}"),
         duckdb.connect(str(ref.path), read_only=True) as con,

@@ -26,8 +26,8 @@ from linked_cyp.expectations import contract_rules, ledger_rules, run_rules
 from linked_cyp.expectations.rules import delivery_filter
 from linked_cyp.identity.keys import Keys
 from linked_cyp.ingest import ledger
-from linked_cyp.ingest.deliveries import DeliveryOutcome, identify, ingest
-from linked_cyp.ingest.landing import Unidentified, data_files
+from linked_cyp.ingest.deliveries import DeliveryOutcome, ingest
+from linked_cyp.ingest.landing import Unidentified, data_files, identify
 from linked_cyp.linkage.records.identities import read_identities
 from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
 from linked_cyp.pseudonymise.reference import load_postcodes
