@@ -106,9 +106,7 @@ def bench(home: Path, feed: str, work: Path) -> Iterator[Bench]:
             folder,
         )
         for path in before:
-            ingest(
-                con, contract, identify(path, None, {feed: contract}), folder / "work", keys=KEYS
-            )
+            ingest(con, contract, identify(path, {feed: contract}), folder / "work", keys=KEYS)
         outcome = take(made, clean)
         assert outcome.status == "accepted", f"{feed}: clean is {outcome.status}: {outcome.reason}"
         made.typed = typed(made, outcome.delivery_id)
@@ -170,7 +168,7 @@ def take(at: Bench, delivery: Delivery) -> DeliveryOutcome:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    landed = identify(folder, None, {at.contract.feed: at.contract})
+    landed = identify(folder, {at.contract.feed: at.contract})
     return ingest(at.con, at.contract, landed, at.folder / "work", keys=KEYS, again=True)
 
 

@@ -96,10 +96,8 @@ def refused(settings: Settings, command: Callable[..., Ended], reason: str) -> N
 def test_what_counts_and_is_in_it_is_released(
     settings: Settings, command: Callable[..., Ended]
 ) -> None:
-    now = current(settings, PROJECT)
-    assert now is not None
     ended = command("release", PROJECT)
-    assert (ended.code, now.release_id in ended.said) == (0, True)
+    assert (ended.code, "Released" in ended.said) == (0, True), ended.said
     assert asset(settings, "release", PROJECT) == ""
 
 
@@ -172,7 +170,7 @@ def test_a_delivery_read_and_not_yet_pseudonymised_stops_a_release(
     from linked_cyp.ingest.landing import identify
 
     folder = landed(settings, "linked_data_service/local_objection/*", "2025-10-21")
-    found = identify(folder, settings.landing, load_contracts(settings.contracts))
+    found = identify(folder, load_contracts(settings.contracts))
     platform = Platform(settings)
     platform.instance.add_dynamic_partitions("local_objection_delivery", [found.delivery_id])
     platform.instance.dispose()
