@@ -1,0 +1,127 @@
+"""Whether a delivery is as large as it should be: rows by table, against what came before.
+
+A file that was cut at the end of a line, filtered before it was saved, or pasted twice reads well
+and is wrong in every number that is counted from it. Nothing inside it says so; the supplier's own
+earlier deliveries do, and for a supplier's first delivery the others' of the same period. What is
+out of the limits is refused, until the operator says that it is right
+(:func:`linked_cyp.ingest.ledger.allow_worse`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import duckdb
+
+from linked_cyp.contracts.model import Contract
+from linked_cyp.ingest.landing import LandedDelivery
+from linked_cyp.ingest.ledger import CURRENT, TABLE, WORSE_ALLOWED
+
+# Standard deviations of a count: small tables vary by chance, and are not refused for that.
+NOISE = 5.0
+LEAST_OTHERS = 3  # suppliers, before their median says anything
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Shares of the rows that were to be expected, between which a table's rows must lie.
+
+    ``least`` and ``most`` are of the median of the same supplier's other periods, ``least_others``
+    of the median of other suppliers' tables for the same period: authorities differ in size.
+    """
+
+    least: float = 0.6
+    most: float = 1.8
+    least_others: float = 0.02
+
+
+def limits(contract: Contract) -> Limits:
+    """The contract's own (custom property ``volumeLimits``), else the default."""
+    return Limits(**dict(contract.volume_limits))
+
+
+def refusals(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    landed: LandedDelivery,
+    received: Mapping[str, int],
+) -> Iterator[str]:
+    """Why a delivery cannot be taken for its size, one sentence for each table.
+
+    Args:
+        con: has the ledger.
+        contract: the feed's contract.
+        landed: the delivery.
+        received: rows by table, those of tables that are not in it left out.
+    """
+    if _is_allowed(con, landed.delivery_id):
+        return
+    allowed = limits(contract)
+    own, others = _before(con, landed)
+    for table in contract.tables:
+        rows = received.get(table, 0)
+        earlier = _comparable(contract, landed.period, own, table)
+        if earlier:
+            yield from _out_of(table, rows, median(earlier), allowed.least, allowed.most, "its own")
+        elif len(others.get(table, [])) >= LEAST_OTHERS:
+            usual = median(others[table])
+            yield from _out_of(table, rows, usual, allowed.least_others, None, "other suppliers'")
+
+
+def _out_of(
+    table: str, rows: int, usual: float, least: float, most: float | None, whose: str
+) -> Iterator[str]:
+    noise = NOISE * usual**0.5
+    few = rows < least * usual and usual - rows > noise
+    many = most is not None and rows > most * usual and rows - usual > noise
+    if few or many:
+        yield (
+            f"{table} has {rows} rows, and {usual:.0f} in {whose} other deliveries (median): too "
+            f"{'few' if few else 'many'}, unless somebody says that it is right"
+        )
+
+
+def _comparable(
+    contract: Contract, period: str, own: Mapping[str, Mapping[str, int]], table: str
+) -> list[int]:
+    """Rows of a table in the periods that can be compared with this one.
+
+    Of terms and months, those of the same season of other years where there are any: some tables
+    come in one term only, and August has no school. Else every other period, for a table that each
+    of them has.
+    """
+    if contract.period_kind in ("academic_term", "month"):
+        season = period[4:]
+        same = [counts.get(table, 0) for p, counts in own.items() if p[4:] == season and p != period]
+        if same:
+            return [n for n in same if n]
+    found = [counts.get(table, 0) for counts in own.values()]
+    return found if found and all(found) else []
+
+
+def _before(
+    con: duckdb.DuckDBPyConnection, landed: LandedDelivery
+) -> tuple[dict[str, dict[str, int]], dict[str, list[int]]]:
+    """Rows of the supplier's own accepted deliveries, by period and table; and of the others' for
+    this period, by table."""
+    own: dict[str, dict[str, int]] = {}
+    others: dict[str, list[int]] = {}
+    for supplier, period, table, rows in con.execute(
+        f"SELECT c.supplier, c.period, t.table_name, t.received FROM {CURRENT} c JOIN {TABLE} t"
+        " USING (delivery_id) WHERE c.status = 'accepted' AND c.feed = ? AND c.delivery_id <> ?",
+        [landed.feed, landed.delivery_id],
+    ).fetchall():
+        if supplier == landed.supplier:
+            own.setdefault(period, {})[table] = rows
+        elif period == landed.period:
+            others.setdefault(table, []).append(rows)
+    return own, others
+
+
+def _is_allowed(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:
+    found = con.execute(
+        f"SELECT count(*) FROM {WORSE_ALLOWED} WHERE delivery_id = ?", [delivery_id]
+    ).fetchone()
+    return bool(found and found[0])
