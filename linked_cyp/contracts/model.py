@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ DOMAINS = (
     "reference",
 )
 OPT_OUTS = ("national_data_opt_out", "type1_opt_out", "local_objection")
+PERIOD_ROLES = ("year", "term", "day", "authority")
+VOLUME_LIMITS = {"least", "most", "least_others"}
 LAYOUTS = ("verified", "partly verified", "unverified")
 CLASSIFICATIONS = ("direct_identifier", "quasi_identifier", "sensitive", "operational")
 IDENTIFIER_TYPES = ("nhs_number", "upn", "uln", "postcode")
@@ -125,6 +127,7 @@ class Column:
     critical: bool = False
     since: int | None = None
     until: int | None = None
+    period_role: str | None = None
 
     @property
     def sql_type(self) -> str:
@@ -208,6 +211,7 @@ class Contract:
     layout: str
     tables: Mapping[str, Table]
     opt_outs: tuple[str, ...] = ()
+    volume_limits: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, year: int) -> Contract:
         """This contract with only the tables, columns and codes in force in a collection year."""
@@ -332,6 +336,7 @@ def load_contract(path: Path, codesets: Mapping[str, Codeset]) -> Contract:
             for table in (_table(feed, schema, codesets) for schema in document.schema_ or ())
         },
         opt_outs=tuple(custom.get("optOuts", ())),
+        volume_limits=custom.get("volumeLimits") or {},
     )
     problems = list(contract_problems(contract, path.name.removesuffix(".odcs.yaml")))
     if problems:
@@ -351,6 +356,12 @@ def contract_problems(contract: Contract, stem: str) -> Iterable[str]:
         yield f"layout must be one of {', '.join(LAYOUTS)}"
     if not contract.legal_basis:
         yield "legalBasis is missing: a feed without a recorded legal basis does not run"
+    if unknown := sorted(set(contract.volume_limits) - VOLUME_LIMITS):
+        yield f"volumeLimits names {unknown[0]}; there are {', '.join(sorted(VOLUME_LIMITS))}"
+    for table in contract.tables.values():
+        for column in table.columns:
+            if column.period_role not in (None, *PERIOD_ROLES):
+                yield f"{table.name}.{column.name}: periodRole is one of {', '.join(PERIOD_ROLES)}"
     if unknown := sorted(set(contract.opt_outs) - set(OPT_OUTS)):
         yield f"optOuts names {', '.join(unknown)}; there are {', '.join(OPT_OUTS)}"
     holds_persons = any(table.person_key for table in contract.tables.values())
@@ -531,6 +542,7 @@ def _column(where: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
         critical=bool(prop.criticalDataElement),
         since=custom.get("since"),
         until=custom.get("until"),
+        period_role=custom.get("periodRole"),
     )
 
 

@@ -21,6 +21,7 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import insert, literal, quoted, transaction
 from linked_cyp.identity.exclusions import sensitive_marks
 from linked_cyp.identity.keys import Keys
+from linked_cyp.ingest import periods, volume
 from linked_cyp.ingest.archive import archive, located
 from linked_cyp.ingest.encoded import received
 from linked_cyp.ingest.landing import (
@@ -33,6 +34,7 @@ from linked_cyp.ingest.ledger import (
     FILE,
     REJECTED,
     TABLE,
+    WORSE_ALLOWED,
     DeliveryOutcome,
     TableCounts,
     is_withdrawn,
@@ -180,7 +182,8 @@ def _known(con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDel
         ).fetchone()
         return known == ("accepted",)
     found = con.execute(
-        f"SELECT contract_version = ? FROM {DELIVERY} WHERE delivery_id = ?",
+        f"SELECT contract_version = ? AND (outcome = 'accepted' OR delivery_id NOT IN "
+        f"(SELECT delivery_id FROM {WORSE_ALLOWED})) FROM {DELIVERY} WHERE delivery_id = ?",
         [contract.version, landed.delivery_id],
     ).fetchone()
     return bool(found and found[0])
@@ -212,6 +215,9 @@ def _store(
     judged = {name: problem_counts(con, name) for name in staged.tables}
     reasons = [landed.problem] if landed.problem else []
     reasons += _structure(staged, landed)
+    reasons += periods.refusals(con, staged, landed)
+    received = {name: item.received for name, item in staged.tables.items()}
+    reasons += [] if reasons else volume.refusals(con, contract, landed, received)
     for name, item in staged.tables.items():
         harmful = judged[name]["rows"] - judged[name]["harmless"] + judged[name]["file_rows"]
         if item.received and harmful / item.received > contract.max_quarantined_share:

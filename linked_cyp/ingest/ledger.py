@@ -19,6 +19,7 @@ from linked_cyp.ingest.landing import STATEMENT
 DELIVERY = "identifiable.ledger.delivery"
 FILE = "identifiable.ledger.delivery_file"
 TABLE = "identifiable.ledger.delivery_table"
+WORSE_ALLOWED = "identifiable.ledger.worse_allowed"
 WITHDRAWAL = "identifiable.ledger.withdrawal"
 CURRENT = "identifiable.ledger.current"
 REJECTED = "identifiable.quarantine.rejected"
@@ -44,6 +45,8 @@ CREATE TABLE IF NOT EXISTS {FILE} (
 CREATE TABLE IF NOT EXISTS {TABLE} (
     delivery_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, received BIGINT, accepted BIGINT,
     quarantined BIGINT, cells_blanked BIGINT);
+CREATE TABLE IF NOT EXISTS {WORSE_ALLOWED} (
+    delivery_id VARCHAR NOT NULL, reason VARCHAR, allowed_at TIMESTAMP);
 CREATE TABLE IF NOT EXISTS {WITHDRAWAL} (
     delivery_id VARCHAR NOT NULL, reason VARCHAR, withdrawn_at TIMESTAMP, erased_at TIMESTAMP);
 CREATE TABLE IF NOT EXISTS {REJECTED} (
@@ -144,8 +147,8 @@ def prepare(con: duckdb.DuckDBPyConnection) -> None:
 
 def _prepared(con: duckdb.DuckDBPyConnection) -> bool:
     found = con.execute(
-        "SELECT count(*) FROM duckdb_views() WHERE database_name = 'identifiable' "
-        "AND schema_name = 'ledger' AND view_name = 'current'"
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'identifiable' "
+        "AND schema_name = 'ledger' AND table_name = 'worse_allowed'"
     ).fetchone()
     return bool(found and found[0])
 
@@ -275,6 +278,23 @@ def withdraw(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -> s
             [target.supplier, target.feed, target.period],
         ).fetchone()
         return now[0] if now and target.status == "accepted" else None
+
+
+def allow_worse(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -> None:
+    """Say that a delivery is right although it is of another size than before, or would supersede
+    one that was read better; it is then read again.
+
+    Raises:
+        LinkedCypError: the ledger does not know the delivery, or no reason was given.
+    """
+    if not reason.strip():
+        raise LinkedCypError("taking a worse delivery needs a reason")
+    prepare(con)
+    outcome(con, delivery_id)
+    con.execute(
+        f"INSERT INTO {WORSE_ALLOWED} VALUES (?, ?, now() AT TIME ZONE 'UTC')",
+        [delivery_id, reason],
+    )
 
 
 def is_withdrawn(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:

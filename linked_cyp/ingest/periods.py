@@ -24,6 +24,9 @@ TERMS = {"aut": "autumn", "spr": "spring", "sum": "summer"}
 MOST_OTHERS = 0.05
 # Days after the period's end on which a return may still be closed, and what is dated with it.
 CLOSED_AFTER = 62
+# Share of the days that may lie beyond that: reviews and plans are dated ahead.
+MOST_AHEAD = 0.2
+FEWEST_DAYS = 20
 
 
 def span(contract: Contract, period: str) -> tuple[dt.date, dt.date]:
@@ -39,13 +42,12 @@ def span(contract: Contract, period: str) -> tuple[dt.date, dt.date]:
             return dt.date(year - 1, 9, 1), dt.date(year, 8, 31)
         case "calendar_year":
             return dt.date(year, 1, 1), dt.date(year, 12, 31)
-        case "academic_term":
-            # a census reports on the term before it as well
-            first, last = {"autumn": (-4, 12), "spring": (-4, 4), "summer": (1, 8)}[period[5:]]
-            start = dt.date(year - (first < 0), first % 12 or 12, 1) if first > 0 else dt.date(
-                year - (period[5:] == "spring"), 9 if period[5:] == "spring" else 4, 1
-            )
-            return start, _month_end(year, last)
+        case "academic_term":  # a census reports on the term before it as well
+            return {
+                "autumn": (dt.date(year, 4, 1), dt.date(year, 12, 31)),
+                "spring": (dt.date(year - 1, 9, 1), dt.date(year, 4, 30)),
+                "summer": (dt.date(year, 1, 1), dt.date(year, 8, 31)),
+            }[period[5:]]
         case "month":
             month = int(period[5:7])
             return dt.date(year, month, 1), _month_end(year, month)
@@ -115,9 +117,13 @@ def _agrees(contract: Contract, column: Column, value: str, landed: LandedDelive
 def _happened(
     con: duckdb.DuckDBPyConnection, staged: Staged, landed: LandedDelivery
 ) -> Iterator[str]:
-    """Something must have happened in the period, where a return holds days at all."""
+    """Something must have happened in the period, and little after it."""
     first, last = span(staged.contract, landed.period)
-    days = within = 0
+    if staged.contract.period_kind in ("academic_year", "calendar_year"):
+        first -= dt.timedelta(days=366)  # a census at its beginning reports on the year before
+        last += dt.timedelta(days=366)  # and results are corrected and dated long after it
+    closed = last + dt.timedelta(days=CLOSED_AFTER)
+    days = within = ahead = 0
     for item in staged.tables.values():
         for name in item.present:
             column = item.table.column(name)
@@ -125,13 +131,18 @@ def _happened(
                 continue
             text = quoted(name)
             found = con.execute(
-                f"SELECT count({text}), count(*) FILTER ({text}::DATE BETWEEN ? AND ?)"
-                f" FROM {item.relation}",
-                [first, last],
-            ).fetchone() or (0, 0)
-            days, within = days + found[0], within + found[1]
-    if days >= 20 and not within:
+                f"SELECT count({text}), count(*) FILTER ({text}::DATE BETWEEN ? AND ?),"
+                f" count(*) FILTER ({text}::DATE > ?) FROM {item.relation}",
+                [first, closed, closed],
+            ).fetchone() or (0, 0, 0)
+            days, within, ahead = days + found[0], within + found[1], ahead + found[2]
+    if days >= FEWEST_DAYS and not within:
         yield f"of {days} dates in the files none is in the period of the folder {landed.period}"
+    elif days >= FEWEST_DAYS and ahead / days > MOST_AHEAD:
+        yield (
+            f"{ahead} of {days} dates in the files are after the period of the folder"
+            f" {landed.period}"
+        )
 
 
 def _is_event(column: Column) -> bool:

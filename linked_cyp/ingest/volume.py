@@ -21,6 +21,7 @@ from linked_cyp.ingest.ledger import CURRENT, TABLE, WORSE_ALLOWED
 
 # Standard deviations of a count: small tables vary by chance, and are not refused for that.
 NOISE = 5.0
+LEAST_MONTHS = 3
 LEAST_OTHERS = 3  # suppliers, before their median says anything
 
 
@@ -50,6 +51,9 @@ def refusals(
 ) -> Iterator[str]:
     """Why a delivery cannot be taken for its size, one sentence for each table.
 
+    Tables that hold one row for each child or event of a child are judged by their size, details of
+    them only when there are none at all.
+
     Args:
         con: has the ledger.
         contract: the feed's contract.
@@ -60,12 +64,13 @@ def refusals(
         return
     allowed = limits(contract)
     own, others = _before(con, landed)
-    for table in contract.tables:
+    for table, declared in contract.tables.items():
         rows = received.get(table, 0)
         earlier = _comparable(contract, landed.period, own, table)
-        if earlier:
+        counts_people = bool(declared.person_key)
+        if earlier and (counts_people or not rows):
             yield from _out_of(table, rows, median(earlier), allowed.least, allowed.most, "its own")
-        elif len(others.get(table, [])) >= LEAST_OTHERS:
+        elif counts_people and len(others.get(table, [])) >= LEAST_OTHERS:
             usual = median(others[table])
             yield from _out_of(table, rows, usual, allowed.least_others, None, "other suppliers'")
 
@@ -90,15 +95,19 @@ def _comparable(
 
     Of terms and months, those of the same season of other years where there are any: some tables
     come in one term only, and August has no school. Else every other period, for a table that each
-    of them has.
+    of them has; of terms for a table that must be there, of months only when they are several, as
+    extracts of months are of different length.
     """
+    others = {p: counts.get(table, 0) for p, counts in own.items()}
     if contract.period_kind in ("academic_term", "month"):
-        season = period[4:]
-        same = [counts.get(table, 0) for p, counts in own.items() if p[4:] == season and p != period]
+        same = [n for p, n in others.items() if p[4:] == period[4:]]
         if same:
-            return [n for n in same if n]
-    found = [counts.get(table, 0) for counts in own.values()]
-    return found if found and all(found) else []
+            return same if all(same) else []
+        if contract.period_kind == "month" and len(others) < LEAST_MONTHS:
+            return []
+        if contract.period_kind == "academic_term" and not contract.tables[table].required:
+            return []
+    return list(others.values()) if all(others.values()) else []
 
 
 def _before(
