@@ -38,9 +38,13 @@ class Limits:
     least_others: float = 0.02
 
 
+MONTHS = {"least": 0.25, "most": 4.0}  # extracts of months are of different length
+
+
 def limits(contract: Contract) -> Limits:
     """The contract's own (custom property ``volumeLimits``), else the default."""
-    return Limits(**dict(contract.volume_limits))
+    usual = MONTHS if contract.period_kind == "month" else {}
+    return Limits(**{**usual, **contract.volume_limits})
 
 
 def refusals(
