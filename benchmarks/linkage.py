@@ -32,6 +32,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from benchmarks.linkage_levels import LEVELS
 from benchmarks.linkage_steps import Steps
 from benchmarks.linkage_table import line, table
 from benchmarks.pages import put_into
@@ -47,11 +48,11 @@ BATCH = 200_000
 MARKS = ("<!-- figures of benchmarks.linkage -->", "<!-- end of figures -->")
 
 
-def write_population(folder: Path, children: int, seed: int, harsh: bool) -> None:
+def write_population(folder: Path, children: int, seed: int, level: str) -> None:
     """Draw a population into Parquet files."""
     from benchmarks.linkage_population import population
 
-    people = population(children, seed=seed, harsh=harsh)
+    people = population(children, seed=seed, level=level)
     people.identities.write_parquet(folder / "identities.parquet", row_group_size=BATCH)
     named = people.identities.select("record_key", "source", "forename").join(
         people.sources.select("source", "feed"), on="source"
@@ -164,18 +165,20 @@ def _in_process(*arguments: str) -> str:
 def compare(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Every variant on every size; a line each as they finish, all of them saved."""
     results: list[dict[str, Any]] = []
-    for size in given.sizes:
+    wanted = [
+        (n, level, seed) for n in given.sizes for level in given.levels for seed in given.seeds
+    ]
+    for size, level, seed in wanted:
         with tempfile.TemporaryDirectory() as folder:
             children = str(round(size / RECORDS_PER_CHILD))
-            harsh = ["--harsh"] if given.harsh else []
-            _in_process("--draw", folder, children, "--seed", str(given.seed), *harsh)
+            _in_process("--draw", folder, children, level, "--seeds", str(seed))
             for variant in given.variants:
                 tries = [
                     json.loads(_in_process("--run", variant, folder, str(given.chunks)))
                     for _ in range(given.repeat)
                 ]
                 best = min(tries, key=lambda found: sum(found["seconds"].values()))
-                results.append({"size": size, "harsh": given.harsh, **best})
+                results.append({"size": size, "level": level, "seed": seed, **best})
                 print(line(results[-1]), flush=True)
                 if given.out:
                     given.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -188,17 +191,20 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=VARIANTS)
     parser.add_argument("--repeat", type=int, default=1, help="keep the fastest of so many")
     parser.add_argument("--chunks", type=int, default=0, help="of prediction; 0: as linkage does")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--harsh", action="store_true", help="addresses disagree twice as often")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--levels", nargs="+", default=["few"], choices=LEVELS)
     parser.add_argument("--out", type=Path, help="save the figures here (JSON)")
     parser.add_argument("--table", type=Path, help="print the tables of a saved run (Markdown)")
     parser.add_argument("--into", type=Path, help="put the tables into this page instead")
     parser.add_argument("--encode", action="store_true", help="measure the encoding alone")
-    parser.add_argument("--draw", nargs=2, metavar=("FOLDER", "CHILDREN"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--draw", nargs=3, metavar=("FOLDER", "CHILDREN", "LEVEL"), help=argparse.SUPPRESS
+    )
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.draw:
-        write_population(Path(given.draw[0]), int(given.draw[1]), given.seed, given.harsh)
+        folder, children, level = given.draw
+        write_population(Path(folder), int(children), given.seeds[0], level)
     elif given.run:
         variant, folder, chunks = given.run
         print(json.dumps(run(variant, Path(folder), int(chunks))))

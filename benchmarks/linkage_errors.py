@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.linkage_levels import Level
 from benchmarks.linkage_people import SPINE_TELLS, Numbers, beside, only, postcode_texts
-from linked_cyp.identity.identifiers import IDENTIFIERS, on_series
+from linked_cyp.identity.identifiers import IDENTIFIERS, UPN_LETTERS, on_series
 from linked_cyp.identity.names import standardise_forename, standardise_surname
 from linked_cyp.identity.person_records import per_distinct
 from linked_cyp.synthetic.errors import (
@@ -38,16 +39,8 @@ SECOND = {"education": 0.04, "social_care": 0.05, "hospital": 0.01, "mental_heal
 # Two ids of one authority for one child. Its ids are taken to tell children apart, so these are
 # lost by design.
 REISSUED_ID = 0.001
-# A record holds another of the household's addresses (former, or the other parent's). Usual: the
-# GP and the school disagree on 20 % of children; harsh: on 44 % (over a childhood Harron
-# 2017 found 53 % of postcodes to differ).
-ELSEWHERE = {  # usual, harsh
-    "gp": (0.12, 0.36),
-    "education": (0.11, 0.35),
-    "social_care": (0.13, 0.36),
-    "hospital": (0.13, 0.36),
-    "mental_health": (0.13, 0.36),
-}
+# A record holds another of the household's addresses (former, or the other parent's):
+# linkage_levels.toml.
 KNOWS_FORMER_POSTCODE = {"gp": 0.6, "social_care": 0.5}  # where the household has moved
 KNOWS_FORMER_SURNAME = {"gp": 0.3, "education": 0.5, "social_care": 0.6}
 KNOWS_ALIAS = {"social_care": 0.04, "education": 0.02}  # another forename as an alternative
@@ -73,12 +66,17 @@ class Records:
     """Records of one feed: a child each, and whom an error strikes."""
 
     def __init__(
-        self, feed: str, people: pl.DataFrame, parameters: Parameters, rng: np.random.Generator
+        self,
+        feed: str,
+        people: pl.DataFrame,
+        parameters: Parameters,
+        rng: np.random.Generator,
+        level: Level,
     ) -> None:
         name, factor = MODELS[feed]
         self.feed, self.people, self.parameters, self.rng = feed, people, parameters, rng
         self.model = parameters.errors["sources"][name]
-        self.factor = factor
+        self.factor, self.level = factor, level
         first = np.flatnonzero(rng.random(people.height) < _coverage(feed, people))
         area = people.select("area_0", "area_1").to_numpy()
         can_move = area[:, 0] != area[:, 1]
@@ -89,6 +87,11 @@ class Records:
         self.child = np.concatenate([first, again, reissued])
         self.turn = np.repeat([0, 1, 2], [len(first), len(again), len(reissued)])
         self.multiplier = people["multiplier"].to_numpy()[self.child]
+        if level.hanging_together:  # some offices are worse than others, in every field
+            shape = 2 / level.hanging_together
+            area = people["area_0"].to_numpy()[self.child]
+            offices = 20 * area + rng.integers(0, 20, len(self.child))
+            self.multiplier = self.multiplier * rng.gamma(shape, 1 / shape, 200)[offices]
 
     def __len__(self) -> int:
         return len(self.child)
@@ -167,7 +170,8 @@ def nhs_numbers(records: Records, numbers: Numbers) -> tuple[pl.Series, pl.Serie
     values = np.where(old, former, numbers.nhs[records.child])
     rates = records.model.get("nhs_number", {"sibling": 0.0002, "digit": 0.0001})
     values = _mistaken(records, values, numbers.nhs, rates, "nhs_number")
-    values[records.rng.random(len(records)) >= share**records.multiplier] = None
+    lacking = share ** (records.multiplier * records.level.no_number)
+    values[records.rng.random(len(records)) >= lacking] = None
     told = known & (records.feed == "gp") & (records.rng.random(len(records)) < SPINE_TELLS)
     return text(values).alias("nhs_number"), _lists(only(told, former), "other_nhs_numbers")
 
@@ -185,12 +189,27 @@ def pupil_numbers(records: Records, numbers: Numbers) -> tuple[pl.Series, pl.Ser
     # Newly arrived and not yet allotted a number, or the old school did not pass it on.
     temporary = records.struck(TEMPORARY_UPN)
     values[temporary] = numbers.temporary_upn[records.child][temporary]
-    lacking = (rng.random(n) >= share**records.multiplier) | (records.of("age") < 4.5)
+    second = np.flatnonzero(records.of("second_upn") & (records.turn == 1))
+    values[second] = _another_upn(values[second])
+    has = share ** (records.multiplier * records.level.no_number)
+    lacking = (rng.random(n) >= has) | (records.of("age") < 4.5)
     values[lacking] = None
     former = only(rng.random(n) < 0.7, numbers.former_upn[records.child])
     former[lacking] = None
     former[temporary] = None
     return text(values).alias("upn"), _lists(former, "other_upns")
+
+
+def _another_upn(values: np.ndarray) -> np.ndarray:
+    """A second permanent UPN: the same serial number at a school nobody else has."""
+    digits = np.array([[int(d) for d in value[1:]] for value in values]).reshape(-1, 12)
+    digits[:, 3:7] = 9 - digits[:, 3:7]
+    check = digits @ np.arange(2, 14) % 23
+    letters = np.array(list(UPN_LETTERS))
+    return np.array(
+        [letters[c] + "".join(map(str, row)) for c, row in zip(check, digits, strict=True)],
+        dtype=object,
+    )
 
 
 def _mistaken(
@@ -205,18 +224,20 @@ def _mistaken(
     sibling, twin = beside(records.people)
     twin_rate = records.model["twin_mix_up"] / (4 if records.feed == "gp" else 2)
     for other, rate in ((sibling, rates["sibling"]), (twin, twin_rate)):
-        rows = records.struck(rate)
+        rows = records.struck(rate * records.level.numbers)
         theirs = other[records.child[rows]]
         rows, theirs = rows[theirs >= 0], theirs[theirs >= 0]
         values[rows] = everyone[theirs]
-    rows = records.rewrite(values, rates["digit"], wrong_digit)
+    rows = records.rewrite(values, rates["digit"] * records.level.numbers, wrong_digit)
     values[rows] = on_series(IDENTIFIERS[kind].usable, text(values[rows])).to_list()
     return values
 
 
-def postcodes(records: Records, elsewhere: float) -> tuple[pl.Series, pl.Series]:
+def postcodes(records: Records) -> tuple[pl.Series, pl.Series]:
     rng, n = records.rng, len(records)
-    chance = elsewhere * records.of("mobility") * np.sqrt(records.multiplier)
+    chance = (
+        records.level.elsewhere[records.feed] * records.of("mobility") * np.sqrt(records.multiplier)
+    )
     away = rng.random(n) < np.minimum(chance, 0.85)
     which = np.where(away, 1 + pick_index(rng, (0.6, 0.25, 0.15), n), 0)
     which = np.where(records.turn == 1, 1, which)
@@ -226,6 +247,10 @@ def postcodes(records: Records, elsewhere: float) -> tuple[pl.Series, pl.Series]
     shown = postcode_texts(distinct).to_numpy().astype(object)
     distinct_here = np.searchsorted(distinct, number).clip(max=len(distinct) - 1)
     values = shown[distinct_here]
+    if records.feed == "education":
+        boarding = records.of("boarding")
+        rows = np.flatnonzero(boarding >= 0)
+        values[rows] = postcode_texts(boarding[rows]).to_numpy()
     other_parent = np.flatnonzero(which == 3)
     values[other_parent] = postcode_texts(number[other_parent]).to_numpy()
     rates = records.model["postcode"]
@@ -254,6 +279,14 @@ def names(records: Records) -> list[pl.Series]:
     behind = changed & (rng.random(n) < model.get("surname_change_missed", 0.3))
     told = changed & ~behind & (rng.random(n) < KNOWS_FORMER_SURNAME[records.feed])
     known["surname"][behind] = earlier[behind]
+    taken = records.of("taken_surname")
+    uses = np.flatnonzero(text(taken).is_not_null().to_numpy() & (rng.random(n) < 0.5))
+    known["surname"][uses] = taken[uses]
+    second = np.flatnonzero(rng.random(n) < records.level.second_forename)
+    middle = records.of("middle_name")
+    known["forename"][second] = [
+        f"{a} {b}" for a, b in zip(known["forename"][second], middle[second], strict=True)
+    ]
     twin = beside(records.people)[1][records.child]
     rows = records.struck(model["twin_mix_up"])
     rows = rows[twin[rows] >= 0]
@@ -279,9 +312,10 @@ def names(records: Records) -> list[pl.Series]:
     for column, values in known.items():
         # Social care writes names as schools do; diacritics fold in standardisation.
         rates = model.get(column) or records.parameters.errors["sources"]["school"][column]
+        factor = records.level.names if column == "forename" else records.level.surnames
         for error, rate in rates.items():
             if error in rules:
-                records.rewrite(values, rate, rules[error])
+                records.rewrite(values, min(rate * factor, 0.3), rules[error])
     rows = records.struck(model.get("names", {}).get("swapped", 0.0015))
     forename, surname = known["forename"], known["surname"]
     forename[rows], surname[rows] = surname[rows].copy(), forename[rows].copy()

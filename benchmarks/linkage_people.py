@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from benchmarks.linkage_levels import Level
 from linked_cyp.synthetic.households import draw_births
 from linked_cyp.synthetic.names import draw_forenames, draw_surnames
 from linked_cyp.synthetic.numbers import temporary_upns, upns
@@ -75,6 +76,54 @@ def draw_people(parameters: Parameters, streams: Streams, children: int) -> pl.D
             names.gather(area).alias("local_authority"),
             pl.selectors.starts_with("area_", "postcode_", "multiplier", "mobility"),
         )[home]
+    )
+
+
+HOSTELS_PER_AREA = 3
+BOARDING_SCHOOLS = 40
+
+
+def with_dirt(people: pl.DataFrame, level: Level, rng: np.random.Generator) -> pl.DataFrame:
+    """What a level adds to the children themselves, not to single records.
+
+    Adds ``middle_name``, ``taken_surname`` (of another parent, in some sources), ``second_upn``
+    (whether another school gave one), ``boarding`` (a postcode number, or -1); changes birth dates
+    to 1 January, addresses to those of hostels, and households' error rates.
+    """
+    n = people.height
+    homes = people["household"].to_numpy()
+    forename = people["forename"].to_numpy()
+    draw = rng.random(n)
+    taken, added = draw < level.surname_taken, draw > 1 - level.surname_added
+    day, area = people["day"].to_numpy().copy(), people["area_0"].to_numpy()
+    unknown = rng.random(n) < level.first_of_january
+    year = day.astype("datetime64[D]").astype("datetime64[Y]")
+    day[unknown] = year.astype("datetime64[D]").astype(np.int64)[unknown]
+    hostel = unknown & (rng.random(n) < level.hostels)
+    places = area * POSTCODES_PER_AREA + POSTCODES_PER_AREA - 1
+    places = places - rng.integers(0, HOSTELS_PER_AREA, n) * POSTCODES_PER_SECTOR
+    schools = rng.integers(0, len(LETTERS) * POSTCODES_PER_AREA, BOARDING_SCHOOLS)
+    boards = (rng.random(n) < level.boarding) & (people["age"].to_numpy() >= 11)
+    multiplier = people["multiplier"].to_numpy()
+    if level.hanging_together:
+        shape = 1 / level.hanging_together
+        multiplier = multiplier * rng.gamma(shape, 1 / shape, int(homes.max()) + 1)[homes]
+    own = people["surname"].to_numpy()
+    shuffled = own[rng.permutation(n)]
+    joined = np.array([f"{a}-{b}" for a, b in zip(own, shuffled, strict=True)], dtype=object)
+    return people.with_columns(
+        pl.Series("day", day),
+        date_column("birth_date", day),
+        pl.Series("multiplier", multiplier),
+        # Names of somebody else of the population: as often as they are.
+        text(forename[rng.permutation(n)]).alias("middle_name"),
+        text(only(taken | added, np.where(added, joined, shuffled))).alias("taken_surname"),
+        pl.Series("second_upn", rng.random(n) < level.second_upn),
+        pl.Series("boarding", np.where(boards, schools[rng.integers(0, BOARDING_SCHOOLS, n)], -1)),
+        *(
+            pl.Series(f"postcode_{k}", np.where(hostel, places, people[f"postcode_{k}"].to_numpy()))
+            for k in range(2)
+        ),
     )
 
 

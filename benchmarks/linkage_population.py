@@ -22,7 +22,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks import linkage_errors as errors
-from benchmarks.linkage_people import LETTERS, Numbers, draw_numbers, draw_people
+from benchmarks.linkage_levels import Level, levels
+from benchmarks.linkage_people import LETTERS, Numbers, draw_numbers, draw_people, with_dirt
 from linked_cyp.identity.person_records import IDENTITY_SCHEMA
 from linked_cyp.synthetic.parameters import Parameters, Streams, load_parameters
 
@@ -48,24 +49,23 @@ class Population:
     people: pl.DataFrame  # child, sex, ethnicity, name_origin, imd_decile, local_authority, ...
 
 
-def population(children: int, seed: int = 1, harsh: bool = False) -> Population:
+def population(children: int, seed: int = 1, level: str = "few") -> Population:
     """Draw a population.
 
     Args:
         children: how many; each has 2.4 records on average.
         seed: the same seed draws the same population.
-        harsh: addresses disagree between sources more than twice as often.
+        level: how dirty the records are: ``few``, ``realistic`` or ``harsh``
+            (``linkage_levels.toml``).
 
     Returns:
         Record keys are random, records in no order that tells anything.
     """
     parameters, streams = load_parameters(), Streams(seed)
-    people = draw_people(parameters, streams, children)
+    dirt = levels()[level]
+    people = with_dirt(draw_people(parameters, streams, children), dirt, streams("dirt"))
     numbers = draw_numbers(streams("numbers"), people)
-    frames = [
-        _feed(feed, people, numbers, parameters, streams(feed), errors.ELSEWHERE[feed][harsh])
-        for feed in FEEDS
-    ]
+    frames = [_feed(feed, people, numbers, parameters, streams(feed), dirt) for feed in FEEDS]
     records = pl.concat(frames)
     rng = streams("keys")
     order = rng.permutation(records.height)
@@ -117,9 +117,9 @@ def _feed(
     numbers: Numbers,
     parameters: Parameters,
     rng: np.random.Generator,
-    elsewhere: float,
+    level: Level,
 ) -> pl.DataFrame:
-    records = errors.Records(feed, people, parameters, rng)
+    records = errors.Records(feed, people, parameters, rng, level)
     named = feed in errors.KNOWS_FORMER_SURNAME
     supplier = np.where(records.turn == 1, records.of("area_1"), records.of("area_0")) + 1
     fixed = {
@@ -141,7 +141,7 @@ def _feed(
         errors.birth_dates(records),
         *errors.nhs_numbers(records, numbers),
         *errors.pupil_numbers(records, numbers),
-        *errors.postcodes(records, elsewhere),
+        *errors.postcodes(records),
         *(errors.names(records) if named else errors.no_names(len(records))),
     )
     return frame.select(

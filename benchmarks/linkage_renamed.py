@@ -4,7 +4,7 @@ The rule (:func:`linked_cyp.linkage.pairs.edges.renamed_sql`) keeps an adopted c
 apart.
 The same scored pairs are resolved with it and without it, and compared with the truth.
 
-    python -m benchmarks.linkage_renamed --children 50000 [--harsh]
+    python -m benchmarks.linkage_renamed --children 50000 [--level harsh]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import duckdb
 import polars as pl
 
 from benchmarks.linkage import encoded
+from benchmarks.linkage_levels import LEVELS
 from benchmarks.linkage_population import population
 from benchmarks.linkage_steps import Steps
 from linked_cyp.linkage import resolve
@@ -40,9 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--children", type=int, default=50_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--harsh", action="store_true", help="addresses disagree twice as often")
+    parser.add_argument("--level", default="few", choices=LEVELS)
     given = parser.parse_args()
-    people = population(given.children, seed=given.seed, harsh=given.harsh)
+    people = population(given.children, seed=given.seed, level=given.level)
     companions = {"sources": people.sources, "aliases": people.aliases}
     with tempfile.TemporaryDirectory() as spill:
         con = open_engine(Path(spill))

@@ -46,7 +46,8 @@ def _main(results: list[Result]) -> str:
         same = {
             r["variant"]: total(r)
             for r in results
-            if (r["size"], r["harsh"]) == (result["size"], result["harsh"])
+            if [r[k] for k in ("size", "level", "seed")]
+            == [result[k] for k in ("size", "level", "seed")]
         }
         ratios = [
             f"{total(result) / same[other]:.2f}" if other in same else ""
@@ -54,7 +55,7 @@ def _main(results: list[Result]) -> str:
         ]
         rows.append(
             [
-                f"{result['records']:,}" + (" (harsh)" if result["harsh"] else ""),
+                f"{result['records']:,}" + f" ({result['level']}, {result['seed']})",
                 result["variant"],
                 *(f"{result['seconds'].get(step, 0):.1f}" for step in STEPS),
                 f"{total(result):.1f}",
@@ -74,7 +75,7 @@ def _growth(results: list[Result]) -> str:
     for variant in dict.fromkeys(r["variant"] for r in results):
         mine = sorted((r for r in results if r["variant"] == variant), key=lambda r: r["records"])
         for small, large in pairwise(mine):
-            if small["harsh"] == large["harsh"] and small["records"] < large["records"]:
+            if small["level"] == large["level"] and small["records"] < large["records"]:
                 power = math.log(total(large) / total(small)) / math.log(
                     large["records"] / small["records"]
                 )
@@ -89,7 +90,7 @@ def _groups(results: list[Result]) -> str:
         return ""
     most = max(r["size"] for r in results)
     chosen = [r for r in results if r["size"] == most]
-    variants = [r["variant"] + (" (harsh)" if r["harsh"] else "") for r in chosen]
+    variants = [r["variant"] + f" ({r['level']}, {r['seed']})" for r in chosen]
     rows = []
     for kind, groups in chosen[0]["groups"].items():
         for group, (_, pairs) in groups.items():

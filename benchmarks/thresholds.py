@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from benchmarks.linkage_levels import LEVELS
 from benchmarks.linkage_population import population
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.keys import Keys
@@ -32,9 +33,9 @@ from linked_cyp.stores.door import open_engine
 STEPS = (-12.0, -6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 12.0)
 
 
-def linked(children: int, seed: int, harsh: bool, spill: Path) -> duckdb.DuckDBPyConnection:
+def linked(children: int, seed: int, level: str, spill: Path) -> duckdb.DuckDBPyConnection:
     """A connection with scored and resolved records and ``memory.main.truth``."""
-    people = population(children, seed=seed, harsh=harsh)
+    people = population(children, seed=seed, level=level)
     con = open_engine(spill)
     con.execute("ATTACH ':memory:' AS linkage")
     encoder = Encoder(Keys(np.random.default_rng(8).bytes(32)))
@@ -74,7 +75,7 @@ def main() -> None:
     children = parser.parse_args().children
     with tempfile.TemporaryDirectory() as spill:
         worlds = [
-            linked(children, seed, harsh, Path(spill)) for seed, harsh in ((1, False), (2, True))
+            linked(children, seed, level, Path(spill)) for seed, level in enumerate(LEVELS, 1)
         ]
         print("pair by pair: class, labelled same + different, threshold asked for (95 %),")
         print("expected loss for 1,000 pairs there and at the threshold in force")

@@ -18,6 +18,7 @@ EDGE_CLASSES = {
     "identifier": "an NHS number, UPN or local id agrees; birth date or forename too, or unknown",
     "borrowed": "an identifier agrees, but neither birth date nor forename: a sibling's number?",
     "named": "forename and birth date agree, exactly or nearly",
+    "home": "birth date, postcode and a form of the forename agree, the surname does not",
     "household": "agrees only in what brothers, sisters and twins share",
     "nameless": "no forename on one side, and no identifier agrees",
 }
@@ -27,7 +28,7 @@ RENAMED = "forename and birth date alone: what an adopted child keeps"
 
 # Their chance agreements happen at home, so they do not grow with the number of records: they are
 # judged by the evidence (the match weight without the prior) alone.
-LOCAL = ("borrowed", "household", "nameless")
+LOCAL = ("borrowed", "home", "household", "nameless")
 
 
 def agrees_sql() -> str:
@@ -40,8 +41,11 @@ def edge_class_sql() -> str:
     """One of :data:`EDGE_CLASSES`, over the ``gamma_`` columns of a pair.
 
     *household*: the birth date is another one, or the forename is not nearly the same while the
-    postcode is.
+    postcode is. *home*: so it is, but the forename sounds the same or is a form of the other, and
+    the surname is another one: twins have one surname and two forenames, not the reverse.
     """
+    form = f"gamma_forename >= {level_number('forename', 'form')}"
+    same_date = f"gamma_birth_date = {level_number('birth_date', 'exact')}"
     alike = f"gamma_forename >= {level_number('forename', 'dice_80')}"
     other_date = f"gamma_birth_date = {level_number('birth_date', 'differ')}"
     one_home = f"gamma_postcode = {level_number('postcode', 'exact')}"
@@ -49,6 +53,8 @@ def edge_class_sql() -> str:
         f"(CASE WHEN {agrees_sql()} THEN"
         f" CASE WHEN {other_date} AND NOT {alike} THEN 'borrowed' ELSE 'identifier' END"
         f" WHEN gamma_forename = {level_number('forename', NULL_LEVEL)} THEN 'nameless'"
+        f" WHEN {same_date} AND NOT {alike} AND {form} AND {one_home} AND {unrelated_sql()}"
+        " THEN 'home'"
         f" WHEN {other_date} OR NOT {alike} AND {one_home} THEN 'household'"
         " ELSE 'named' END)"
     )
