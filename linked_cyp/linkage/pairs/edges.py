@@ -172,6 +172,33 @@ def misplaced_sql() -> str:
     return f"((record_key_l IN {got} OR record_key_r IN {got}) AND NOT {held_sql()})"
 
 
+def second_number_sql() -> str:
+    """One pupil under two UPNs, as when a school issues one anew: all else agrees.
+
+    Both names and the birth date are the same, and the NHS number or the postcode.
+    """
+    same = (
+        f"gamma_{name} = {level_number(name, 'exact')}"
+        for name in ("forename", "surname", "birth_date")
+    )
+    numbers = f"gamma_nhs = {level_number('nhs', 'exact')}"
+    home = f"gamma_postcode = {level_number('postcode', 'exact')}"
+    other = f"gamma_nhs <> {level_number('nhs', 'differ')}"
+    return f"({' AND '.join(same)} AND ({numbers} OR {home} AND {other}))"
+
+
+def other_twin_sql() -> str:
+    """A number of one twin with the name of the other: it agrees, and the forename is another.
+
+    Over the pair whose number agrees; whether there is such a twin, other pairs tell.
+    """
+    unlike = f"gamma_forename BETWEEN 0 AND {level_number('forename', 'dice_60')}"
+    return (
+        f"({agrees_sql()} AND {unlike} AND NOT {unrelated_sql()}"
+        f" AND gamma_birth_date = {level_number('birth_date', 'exact')})"
+    )
+
+
 def twin_sql() -> str:
     """Another forename with the same surname and birth date, and no identifier that agrees."""
     twin = level_number("forename", "twin")

@@ -50,11 +50,12 @@ def _person_rules() -> list[Rule]:
         zero_rows(
             "upn__one_per_person",
             _conflict(
-                join=_alias("upn"),
+                join=_alias("upn") + " LEFT JOIN {schema}.second_upn t"
+                " ON t.upn = coalesce(a.token, r.upn)",
                 where="AND r.is_upn_permanent",
-                having="count(DISTINCT coalesce(a.token, r.upn)) > 1",
+                having="count(DISTINCT coalesce(t.counts_as, a.token, r.upn)) > 1",
             ),
-            "No person has two permanent UPNs.",
+            "No person has two permanent UPNs, unless everything else agrees.",
         ),
         zero_rows(
             "source__one_per_person",

@@ -23,6 +23,7 @@ REASONS = {
     "local": "two ids of one source",
     "twin": "another first name, same surname and birth date",
     "renamed": RENAMED,
+    "other_twin": "the number of one twin with the name of the other",
     "decision": "clerical decision: different people",
     "ambiguous": "no names, and no candidate leads the others",
     "names_disagree": "no names here, and the names beside it do not support it",

@@ -21,11 +21,14 @@ import polars as pl
 
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import transaction
+from linked_cyp.identity.comparisons import level_number
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.pairs.edges import (
     EDGE_CLASSES,
     classed_pairs_sql,
+    other_twin_sql,
     prior_weight,
+    second_number_sql,
     twin_sql,
     vouching_sql,
 )
@@ -75,6 +78,8 @@ def resolve(con: duckdb.DuckDBPyConnection, *, given: Parameters | None = None) 
         records = con.execute("FROM temp.resolving ORDER BY number").pl()
         pairs = con.execute(_pairs_sql(con, chosen)).pl()
         decided, ignored = _decisions(con)
+        records = _with_one_upn(records, pairs)
+        _write_second_upns(con, records)
         result = _resolved(con, records, pairs, decided, chosen)
         con.execute("DROP TABLE temp.resolving")
         _write(con, records["record_key"].to_numpy(), result)
@@ -120,8 +125,11 @@ def _pairs_sql(con: duckdb.DuckDBPyConnection, chosen: Parameters) -> str:
     is_twin = twin_sql() if "twin" in chosen.conflicts else "FALSE"
     return f"""
         SELECT l.number AS a, r.number AS b, round(match_weight, 6) AS weight,
-               edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough, vouches
+               edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough, vouches,
+               one_pupil, other_twin, alike
         FROM (SELECT *, {is_twin} AS is_twin, {vouching_sql()} AS vouches,
+                     {second_number_sql()} AS one_pupil, {other_twin_sql()} AS other_twin,
+                     gamma_forename >= {level_number("forename", "form")} AS alike,
                      weight >= CASE edge_class {enough} END AS is_enough
               FROM {classed_pairs_sql(prior_weight(con))} WHERE is_enough OR is_twin)
         JOIN temp.resolving l ON l.record_key = record_key_l
@@ -139,6 +147,7 @@ def _resolved(
     """Persons in which nobody holds two lives; again where the chain that vouched was refused."""
     held = {k: records[k].to_numpy() for k in ("nhs", "upn", "local") if k in chosen.conflicts}
     renamed = _renamed(con, records, pairs, decided)
+    held_twins = _other_twins(pairs)
     while True:
         result = resolve_pairs(
             records.height,
@@ -148,6 +157,7 @@ def _resolved(
             chosen.nameless_margin,
             decided,
             renamed,
+            held_twins,
         )
         inside = pairs.filter(
             result.cluster[pairs["a"].to_numpy()] == result.cluster[pairs["b"].to_numpy()]
@@ -156,6 +166,63 @@ def _resolved(
         if more.is_empty():
             return result
         renamed = pl.concat([renamed, more])
+
+
+def _with_one_upn(records: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """The UPNs that one pupil has under otherwise equal records count as one: the smallest.
+
+    What was ``upn`` stands in ``own_upn``.
+    """
+    upn = records["upn"].to_numpy()
+    overwhelming = pairs.filter(pl.col("one_pupil") & pl.col("is_enough"))
+    left, right = upn[overwhelming["a"].to_numpy()], upn[overwhelming["b"].to_numpy()]
+    two = (left != -1) & (right != -1) & (left != right)
+    tokens = np.unique(upn)
+    component = connected_components(
+        len(tokens),
+        np.searchsorted(tokens, left[two]).astype(np.int32),
+        np.searchsorted(tokens, right[two]).astype(np.int32),
+    )
+    one = tokens[component][np.searchsorted(tokens, upn)]
+    return records.with_columns(pl.col("upn").alias("own_upn"), pl.Series("upn", one))
+
+
+def _write_second_upns(con: duckdb.DuckDBPyConnection, records: pl.DataFrame) -> None:
+    """``linkage.main.second_upn``: which UPN counts as which other one of the same pupil."""
+    second = records.filter(pl.col("upn") != pl.col("own_upn")).select(
+        pl.col("own_upn").alias("upn"), pl.col("upn").alias("counts_as")
+    )
+    con.register("second_upn", second.unique().sort("upn").to_arrow())
+    con.execute("CREATE OR REPLACE TABLE linkage.main.second_upn AS FROM second_upn")
+    con.unregister("second_upn")
+
+
+def _other_twins(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of a record that has one twin's number and the other twin's name, with either twin.
+
+    Nothing in it tells whose it is: both are held for review.
+    """
+    twins = pl.concat(
+        [pairs.filter("is_twin").select(one=x, other=y) for x, y in (("a", "b"), ("b", "a"))]
+    )
+    sides = {
+        kind: pl.concat(
+            [
+                pairs.filter(pl.col(kind) & pl.col("is_enough")).select(
+                    pl.col(x).alias("record"), pl.col(y).alias(twin)
+                )
+                for x, y in (("a", "b"), ("b", "a"))
+            ]
+        )
+        for kind, twin in (("other_twin", "one"), ("alike", "other"))
+    }
+    both = sides["other_twin"].join(twins, on="one").join(sides["alike"], on=["record", "other"])
+    held = pl.concat(
+        [both.select("record", twin=pl.col(side)) for side in ("one", "other")]
+    ).unique()
+    return held.select(
+        a=pl.min_horizontal("record", "twin"), b=pl.max_horizontal("record", "twin")
+    ).unique()
 
 
 def _renamed(
@@ -245,6 +312,7 @@ def resolve_pairs(
     margin: float,
     decided: pl.DataFrame = _NO_DECISIONS,
     renamed: pl.DataFrame = _NOT_RENAMED,
+    held: pl.DataFrame = _NOT_RENAMED,
 ) -> Resolution:
     """Resolve pairs among records numbered from 0.
 
@@ -260,6 +328,7 @@ def resolve_pairs(
         decided: clerical decisions, the most trusted first: ``a``, ``b``, ``weight`` (may be
             null) and ``is_same``.
         renamed: ``a``, ``b``: pairs that only forename and birth date connect.
+        held: ``a``, ``b``: pairs that only a reviewer may join.
     """
     same, different = decided.filter("is_same"), decided.filter(~pl.col("is_same"))
     twins = pairs.filter("is_twin")
@@ -267,7 +336,7 @@ def resolve_pairs(
     in_order = same.with_columns((-pl.int_range(pl.len())).alias("weight"))
     cluster, not_same = join_without_conflict(records, in_order, values, parted)
 
-    parted = _apart(different, twins, renamed)
+    parted = _apart(different, twins, renamed, held)
     candidates = pairs.filter(pl.col("is_enough") & ~pl.col("is_twin"))
     strong = candidates.filter(pl.col("edge_class") != "nameless")
     cluster, not_strong = join_without_conflict(records, strong, values, parted, cluster)
@@ -296,7 +365,9 @@ def _apart(different: pl.DataFrame, *others: pl.DataFrame) -> Apart:
     """Pairs called different, and then those of the kinds ``twin`` and ``renamed``."""
     frames = [
         frame.select("a", "b", pl.lit(CODE[kind]).alias("code"))
-        for kind, frame in zip(("decision", "twin", "renamed"), (different, *others), strict=False)
+        for kind, frame in zip(
+            ("decision", "twin", "renamed", "other_twin"), (different, *others), strict=False
+        )
     ]
     both = pl.concat(frames, how="vertical_relaxed")
     return Apart(both["a"].to_numpy(), both["b"].to_numpy(), both["code"].to_numpy())
