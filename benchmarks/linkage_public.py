@@ -30,6 +30,8 @@ FEBRL: Columns = [
     ("surname", "surname"),
     ("birth_date", "date_of_birth"),
     ("postcode", "postcode"),
+    ("identifier_social_security", "soc_sec_id"),
+    ("place_street", "address_1"),
 ]
 
 

@@ -121,15 +121,16 @@ def postcode_levels() -> Levels:
     }
 
 
-def _same(column: str) -> Levels:
+def same_levels(column: str) -> Levels:
+    """Equal or not: numbers, and whatever else a frame of records brings along."""
     return {NULL_LEVEL: _missing(column), "exact": _equal(column), "differ": "ELSE"}
 
 
 def comparison_levels(hardened: bool = True) -> dict[str, Levels]:
     """Every comparison with its levels, in the order in which they appear in the model."""
     return {
-        "nhs": _same("nhs"),
-        "upn": _same("upn"),
+        "nhs": same_levels("nhs"),
+        "upn": same_levels("upn"),
         "la_child": {
             NULL_LEVEL: f"{_missing('la_child')} OR supplier_l <> supplier_r",
             "exact": _equal("la_child"),
@@ -138,7 +139,7 @@ def comparison_levels(hardened: bool = True) -> dict[str, Levels]:
         "forename": forename_levels(hardened),
         "surname": surname_levels(hardened),
         "birth_date": birth_date_levels(),
-        "sex": _same("sex"),
+        "sex": same_levels("sex"),
         "postcode": postcode_levels(),
     }
 

@@ -17,6 +17,13 @@ from linked_cyp.identity.comparisons import level_number
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage.link.frames import aliases, as_frame, batches, identities, role_columns
+from linked_cyp.linkage.link.further import (
+    add_further,
+    count_as_numbers,
+    further_columns,
+    warn_of_unused,
+    with_further,
+)
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.model.training import train
 from linked_cyp.linkage.pairs.edges import LOCAL, prior_weight
@@ -65,7 +72,9 @@ def link(
             preferred_surname, former_surname, birth_date, sex, postcode, former_postcode.
             Several values of one kind may stand in a list column or in numbered ones
             (``former_surname_1``, ``former_surname_2``); those after the first are alternatives.
-            Further columns are ignored.
+            Further numbers that one person has go by ``identifier_<name>`` (a learner number, a
+            hospital's, another country's): evidence, and never a conflict. Further places go
+            by ``place_<name>`` (a property number, a street). A warning names all other columns.
 
             Values may be written as they come: dates as dates, date-times, ISO texts, YYYYMMDD or
             DD/MM/YYYY (month first, if that makes sense of more of them); sex as M, F, 1, 2,
@@ -91,8 +100,12 @@ def link(
     with value_free("reading a frame of records"):
         frame = as_frame(records)
         ids, id_columns = _ids(frame)
-        frame = frame.select(*(c for cs in role_columns(frame.columns).values() for c in cs))
+        known = [c for cs in role_columns(frame.columns).values() for c in cs]
+        more = further_columns(frame.columns)
+        warn_of_unused(frame.columns, [*known, *more])
+        frame = frame.select(*known, *more)
         frame = frame[ids["row"]] if frame.width else frame
+        further, frame = frame.select(more), frame.select(known)
         found = identities(frame, ids["record_key"], ids["source"])
     keys = key if isinstance(key, Keys) else Keys(key)
     with value_free("linking a frame of records"), tempfile.TemporaryDirectory() as spill:
@@ -106,13 +119,17 @@ def link(
                 aliases(found),
                 Encoder(keys, hardened=hardened),
             )
+            add_further(con, further, ids["record_key"], Encoder(keys, hardened=hardened))
             if households is None:
                 households = has_relatives(con)
             chosen = parameters() if households else without_households(parameters())
+            chosen = with_further(con, chosen, more)
             train(con, given=chosen)
             if not households:
                 _pool_twins(con)
             predict(con, given=chosen, use_state=False)
+            pairs = con.execute("FROM linkage.main.pairs").pl() if with_pairs else None
+            count_as_numbers(con, more)
             if not households:
                 _forget_twins(con)
                 threshold = chosen.thresholds["named"] if threshold is None else threshold
@@ -121,7 +138,6 @@ def link(
                 "SELECT record_key, dense_rank() OVER (ORDER BY cluster) - 1 AS person_id"
                 " FROM linkage.main.person"
             ).pl()
-            pairs = con.execute("FROM linkage.main.pairs").pl() if with_pairs else None
         finally:
             con.close()
     persons = ids.join(person, on="record_key").sort("record_key")

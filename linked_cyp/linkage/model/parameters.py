@@ -48,6 +48,7 @@ class Parameters:
     thresholds: dict[str, float]  # by edge class
     loss: Loss
     levels: dict[str, dict[str, LevelParameters]]
+    further: tuple[str, ...] = ()  # columns of person_record beyond the usual: link/further.py
 
     @property
     def link_weight(self) -> float:

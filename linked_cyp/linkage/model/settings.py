@@ -7,9 +7,15 @@ returns a TINYINT that overflows when lanes are added).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from linked_cyp.identity.comparisons import NULL_LEVEL, Levels, comparison_levels
+from linked_cyp.identity.comparisons import (
+    NULL_LEVEL,
+    Levels,
+    comparison_levels,
+    same_levels,
+)
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 
 # Each rule names the columns that must agree. Together they must find every pair that could be
@@ -61,8 +67,28 @@ TRAINING_BLOCKS = {
 }
 
 
+FURTHER = ("identifier_", "place_")  # how the columns of further evidence begin
+
+
 def rule_sql(name: str) -> str:
-    return " AND ".join(BLOCKING_RULES[name])
+    """The condition of a blocking rule; a further identifier is a rule by its own name."""
+    return " AND ".join(BLOCKING_RULES.get(name, (f"l.{name} = r.{name}",)))
+
+
+def rules_of(chosen: Parameters) -> tuple[str, ...]:
+    """The rules of :data:`BLOCKING_RULES`, and one for each further identifier."""
+    return (*BLOCKING_RULES, *(n for n in chosen.further if n.startswith(FURTHER[0])))
+
+
+def levels_of(hardened: bool, further: Iterable[str] = ()) -> dict[str, Levels]:
+    """Every comparison of a model with its levels."""
+    return comparison_levels(hardened) | {name: same_levels(name) for name in further}
+
+
+def further_in(settings: dict[str, Any]) -> tuple[str, ...]:
+    """The further evidence that a model was trained with."""
+    names = (comparison["output_column_name"] for comparison in settings["comparisons"])
+    return tuple(name for name in names if name.startswith(FURTHER))
 
 
 def settings(
@@ -88,10 +114,10 @@ def settings(
         "probability_two_random_records_match": chosen.fallback_prior,
         "comparisons": [
             _comparison(name, levels, chosen, counted.get(name, {}))
-            for name, levels in comparison_levels(hardened).items()
+            for name, levels in levels_of(hardened, chosen.further).items()
         ],
         "blocking_rules_to_generate_predictions": [
-            {"blocking_rule": rule_sql(name), "sql_dialect": "duckdb"} for name in BLOCKING_RULES
+            {"blocking_rule": rule_sql(name), "sql_dialect": "duckdb"} for name in rules_of(chosen)
         ],
         "retain_matching_columns": False,
         "retain_intermediate_calculation_columns": False,

@@ -57,7 +57,7 @@ def count_candidates(con: duckdb.DuckDBPyConnection, given: Parameters) -> list[
     """
     rows = con.execute(f"SELECT count(*) FROM {ELIGIBLE}").fetchall()[0][0]
     counts = []
-    for rule in model.BLOCKING_RULES:
+    for rule in model.rules_of(given):
         groups = _groups(rule)
         limit = given.largest_group * (given.largest_group - 1) // 2
         pairs, left_out, left_out_pairs = con.execute(

@@ -20,6 +20,7 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import transaction
 from linked_cyp.identity import comparisons
 from linked_cyp.identity.person_records import COLUMNS
+from linked_cyp.linkage.model import settings as model
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.model.splink_session import SCHEMA, database, linker
 from linked_cyp.linkage.model.training import TrainedModel, current_model
@@ -129,7 +130,11 @@ def has_present_comparisons(trained: TrainedModel) -> bool:
         }
         for comparison in trained.settings["comparisons"]
     }
-    return learnt == comparisons.comparison_levels(trained.is_hardened)
+    return learnt == _levels(trained)
+
+
+def _levels(trained: TrainedModel) -> dict[str, comparisons.Levels]:
+    return model.levels_of(trained.is_hardened, model.further_in(trained.settings))
 
 
 def parts_for(memory: int, *, records: int, pairs: int, given: Parameters) -> int:
@@ -214,9 +219,7 @@ def _store(
 
 
 def _pairs_ddl(trained: TrainedModel) -> str:
-    gammas = "".join(
-        f"gamma_{name} TINYINT, " for name in comparisons.comparison_levels(trained.is_hardened)
-    )
+    gammas = "".join(f"gamma_{name} TINYINT, " for name in _levels(trained))
     return (
         f"record_key_l BIGINT, record_key_r BIGINT, match_weight DOUBLE, {gammas}"
         "rule VARCHAR, model_id BIGINT"
@@ -229,10 +232,11 @@ def _pairs_sql(scored: str, trained: TrainedModel, used: Sequence[blocking.RuleC
     Splink keeps the levels only together with every column compared, so they are worked out again
     for the few pairs that remain.
     """
-    levels = comparisons.comparison_levels(trained.is_hardened)
-    compared = [c for c in COLUMNS if re.search(rf"\b{c}_[lr]\b", str(levels))]
+    levels = _levels(trained)
+    stored = (*COLUMNS, *model.further_in(trained.settings))
+    compared = [c for c in stored if re.search(rf"\b{c}_[lr]\b", str(levels))]
     sides = ", ".join(f"{side}.{c} AS {c}_{side}" for c in compared for side in "lr")
-    gammas = ", ".join(f"{_case(name, rules)} AS gamma_{name}" for name, rules in levels.items())
+    gammas = ", ".join(f"{_case(rules)} AS gamma_{name}" for name, rules in levels.items())
     names = ", ".join(f"'{count.rule}'" for count in used)
     return f"""
         WITH best AS (
@@ -255,11 +259,11 @@ def _pairs_sql(scored: str, trained: TrainedModel, used: Sequence[blocking.RuleC
     """
 
 
-def _case(name: str, rules: comparisons.Levels) -> str:
+def _case(rules: comparisons.Levels) -> str:
     """The level's number, as Splink would number it."""
     whens = " ".join(
-        f"WHEN {sql} THEN {comparisons.level_number(name, label)}"
-        for label, sql in rules.items()
+        f"WHEN {sql} THEN {-1 if label == comparisons.NULL_LEVEL else len(rules) - 1 - place}"
+        for place, (label, sql) in enumerate(rules.items())
         if sql != "ELSE"
     )
     return f"(CASE {whens} ELSE 0 END)::TINYINT"
@@ -269,7 +273,8 @@ def _columns_used(trained: TrainedModel) -> list[str]:
     """Columns of ``person_record`` that the model or a blocking rule reads."""
     text = str(trained.settings["comparisons"])
     rules = blocking.columns_used()
-    return [c for c in COLUMNS if c in rules or re.search(rf"\b{c}(_[lr])?\b", text)]
+    further = list(model.further_in(trained.settings))
+    return further + [c for c in COLUMNS if c in rules or re.search(rf"\b{c}(_[lr])?\b", text)]
 
 
 def _records(con: duckdb.DuckDBPyConnection) -> int:
