@@ -10,8 +10,8 @@ import duckdb
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import literal, quoted
-from linked_cyp.dfe_rules.engine import RESULT, run_rules, runnable_rules
-from linked_cyp.dfe_rules.rules import Rule, definitions, load_rules
+from linked_cyp.dfe_rules.engine import RESULT, run_rules, runnable_rules, waiting_rules
+from linked_cyp.dfe_rules.rules import Rule, definitions
 from linked_cyp.ingest.readers.staging import PROBLEMS, TEXT_PREFIX, Staged, StagedTable
 
 # A row of a table is known by one number: its file's, then its own within the file.
@@ -44,11 +44,11 @@ class RuleFailures:
 
 @dataclass(frozen=True)
 class RulesRun:
-    """What the rules found, the number that ran, and the codes that lacked what they need."""
+    """What the rules found, the number that ran, and by code what those lacked that did not."""
 
     failures: tuple[RuleFailures, ...]
     ran: int
-    waiting: tuple[str, ...]
+    waiting: Mapping[str, str]
 
 
 def staged_tables(con: duckdb.DuckDBPyConnection, staged: Staged) -> Tables:
@@ -118,8 +118,7 @@ def check_delivery(
                 )
             )
     con.execute(f"DROP TABLE temp.main.{RESULT}")
-    waiting = tuple(r.code for r in load_rules(feed, year) if r.code not in rules)
-    return RulesRun(tuple(failures), len(rules), waiting)
+    return RulesRun(tuple(failures), len(rules), waiting_rules(feed, year, tables, last))
 
 
 def _written(con: duckdb.DuckDBPyConnection, item: StagedTable) -> duckdb.DuckDBPyRelation:

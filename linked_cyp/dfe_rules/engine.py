@@ -101,21 +101,56 @@ def runnable_rules(
     Raises:
         LinkedCypError: there are no rules for the feed or the year.
     """
+    waiting = waiting_rules(feed, year, tables, last, metadata)
+    return tuple(rule for rule in load_rules(feed, year) if rule.code not in waiting)
+
+
+def waiting_rules(
+    feed: str,
+    year: int,
+    tables: Tables,
+    last: Tables | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """The rules in force that cannot run, by code, each with what it lacks in words.
+
+    Raises:
+        LinkedCypError: there are no rules for the feed or the year.
+    """
     known = definitions(feed)
     given = _given(known, tables, last or {}, metadata or {})
+    names = set(given)
+    if known.one_file and tables:  # an element that no child has is a table without rows
+        names |= known.tables.keys()
     present = {
         f"{name}.{column}"
         for name, relation in given.items()
         for column in _columns(known.tables[name.removesuffix("_last")], relation)
     }
     has_area = (metadata or {}).get("localAuthority") is not None
-    return tuple(
-        rule
-        for rule in load_rules(feed, year)
-        if rule.needs <= given.keys()
-        and all(d in present for d in rule.derived if d.split(".")[0] in given)
-        and (has_area or not rule.needs_authority)
-    )
+    reasons = {}
+    for rule in load_rules(feed, year):
+        lacks = _lacks(known, rule, names)
+        if any(d not in present for d in rule.derived if d.split(".")[0] in given):
+            lacks.append("a directory of postcodes, for the distance and area of placements")
+        if rule.needs_authority and not has_area:
+            lacks.append("the authority's own code")
+        if lacks:
+            reasons[rule.code] = "needs " + " and ".join(lacks)
+    return reasons
+
+
+def _lacks(known: Definitions, rule: Rule, names: set[str]) -> list[str]:
+    """The tables that a rule lacks, as people call them."""
+    said = []
+    for name in sorted(rule.needs - names):
+        if name in known.outside:
+            said.append(known.outside[name])
+        elif name.endswith("_last"):
+            said.append(f"{name.removesuffix('_last')} of last year's return")
+        else:
+            said.append(name)
+    return said
 
 
 def _given(

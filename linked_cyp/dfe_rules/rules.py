@@ -60,7 +60,9 @@ class View:
 class Definitions:
     """``years`` are the first and last collection year whose rules are known.
 
-    ``short`` is what people call the return; the names of its checks hold it.
+    ``short`` is what people call the return; the names of its checks hold it. A return of
+    ``one_file`` has all its tables in it, those without rows too. ``outside`` says in words what
+    a table is that no return holds.
     """
 
     short: str
@@ -71,6 +73,8 @@ class Definitions:
     macros: Mapping[str, str]
     views: Mapping[str, View]
     reference_date: str | None
+    one_file: bool
+    outside: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ def definitions(feed: str) -> Definitions:
             for name, spec in document.get("views", {}).items()
         },
         reference_date=document.get("reference_date"),
+        one_file=document.get("one_file", False),
+        outside=document.get("outside", {}),
     )
 
 

@@ -111,7 +111,7 @@ class ValidationReport:
     ``rows`` is how many were read; ``refused`` of them would be set aside, ``left_out`` are empty
     or repeat another, and ``rows_found`` have at least one of the ``found`` findings (a row that
     breaks two rules is two). ``failures`` are of the Department's rules, which never refuse a row:
-    ``rules_run`` counts those that ran, ``rules_waiting`` names those that did not. ``reported``
+    ``rules_run`` counts those that ran, ``rules_waiting`` says what each other lacks. ``reported``
     has the rows with a finding, and where values were asked for every row of a child with one.
     """
 
@@ -124,7 +124,7 @@ class ValidationReport:
     findings: tuple[Finding, ...] = field(default=())
     failures: tuple[RuleFailures, ...] = field(default=())
     rules_run: int = 0
-    rules_waiting: tuple[str, ...] = ()
+    rules_waiting: Mapping[str, str] = field(default_factory=dict)
     left_out: int = 0
     reason: str = ""
     notes: tuple[str, ...] = ()
@@ -314,7 +314,7 @@ def _report(
     findings += _broken_rules(con, staged, names, year)
     findings += _absent(staged) if whole else []
     findings.sort(key=lambda f: (f.severity, f.file, f.table or "", f.column or "", f.rule))
-    run = RulesRun((), 0, ())
+    run = RulesRun((), 0, {})
     if by_department:
         run = check_delivery(con, staged, names, year, before, values=values)
     unassigned = sum(r.unassigned for r in staged.files)
