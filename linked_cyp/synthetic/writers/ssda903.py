@@ -304,7 +304,7 @@ class _Return:
         written = np.datetime_as_string(day.astype("datetime64[D]")).astype(str)
         partly = self._draw("permanence partly known", frame) < 0.3
         dates = [
-            f"zz/zz/{d[:4]}" if p else f"{d[8:]}/{d[5:7]}/{d[:4]}"
+            f"ZZ/ZZ/{d[:4]}" if p else f"{d[8:]}/{d[5:7]}/{d[:4]}"
             for d, p in zip(written, partly, strict=True)
         ]
         had = before != "Z1"
