@@ -76,7 +76,8 @@ def parsed(text: str) -> Block:
 def own_cases(feed: str) -> tuple[OwnCase, ...]:
     """Every case of a return: of each rule, the ones that fail and the ones that pass."""
     found = []
-    for entry in yaml.safe_load((OWN / f"{feed}.yaml").read_text(encoding="utf-8")):
+    files = [OWN / f"{feed}.yaml", OWN / f"{feed}_by_hand.yaml"]
+    for entry in (e for file in files for e in yaml.safe_load(file.read_text(encoding="utf-8"))):
         head = (feed, str(entry["code"]), int(entry["year"]), entry["text"])
         found += [
             OwnCase(*head, kind, parsed(block))
@@ -88,6 +89,12 @@ def own_cases(feed: str) -> tuple[OwnCase, ...]:
 
 def _blocks(given: str | list[str]) -> list[str]:
     return [given] if isinstance(given, str) else given
+
+
+def condition_of(rule: Rule) -> tuple[str, ...]:
+    """What makes one rule of one year another: a rule often holds unchanged for many years."""
+    asks = rule.where or (rule.flags.query if rule.flags else "")
+    return rule.code, rule.message, asks, *rule.tables
 
 
 def in_force(feed: str) -> Iterator[tuple[int, Rule]]:
@@ -121,7 +128,9 @@ def ordinary(feed: str, year: int) -> Block:
     if year < 2025:
         sexes = {"girl": "2", "boy": "1", "none": "0"}
     text = re.sub(r"\{(-?\d+)\}", lambda m: str(year + int(m[1])), text)
-    text = re.sub(r"weekday (\d\d)/(\d\d)", lambda m: _weekday(year - 1, int(m[2]), int(m[1])), text)
+    text = re.sub(
+        r"weekday (\d\d)/(\d\d)", lambda m: _weekday(year - 1, int(m[2]), int(m[1])), text
+    )
     return parsed(re.sub(r"\b(girl|boy|none)\b", lambda m: sexes[m[1]], text))
 
 
