@@ -14,6 +14,7 @@ from linked_cyp_tests.mangled import machine
 from linked_cyp_tests.mangled.machine import EQUAL, REFUSED, SILENT, UNFIT, Verdict
 from linked_cyp_tests.mangled.ways import WAYS
 
+KNOWN = Path(__file__).with_name("known_silent.csv")
 SHOWN = {EQUAL: "=", REFUSED: "r", SILENT: "S", UNFIT: "."}
 
 
@@ -36,6 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         if verdict.result == SILENT or (given.why and verdict.why):
             print(f"{verdict.result}: {verdict.feed} {verdict.way}: {verdict.why}")
     return int(any(v.result == SILENT for v in verdicts))
+
+
+def known_silent() -> set[tuple[str, str]]:
+    """Feed and way of what is known to be believed still; the list may only become shorter."""
+    rows = KNOWN.read_text(encoding="utf-8").splitlines()[1:]
+    return {(feed, way) for feed, way in (row.split(",") for row in rows if row)}
 
 
 def table(verdicts: list[Verdict], feeds: list[str]) -> str:

@@ -8,6 +8,7 @@ a rule, or by a check of error severity. What is neither is *silent*: believed w
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 import shutil
@@ -29,6 +30,7 @@ from linked_cyp.ingest import ledger
 from linked_cyp.ingest.deliveries import DeliveryOutcome, ingest
 from linked_cyp.ingest.landing import Unidentified, data_files, identify
 from linked_cyp.linkage.records.identities import read_identities
+from linked_cyp.opt_outs.policy import MAX_AGE_DAYS, Rule, Standing, named, too_old
 from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
 from linked_cyp.pseudonymise.reference import load_postcodes
 from linked_cyp.synthetic import synthesise
@@ -138,6 +140,10 @@ def _accepted(at: Bench, way: Way, outcome: DeliveryOutcome) -> Verdict:
     found = typed(at, outcome.delivery_id)
     if found == at.typed and outcome.period == at.clean.period:
         return Verdict(way.name, feed, EQUAL)
+    if at.contract.domain == "governance":  # an old list is refused when it is to be applied
+        of, now = (dt.date.fromisoformat(p) for p in (outcome.period, at.clean.period))
+        if problem := too_old(feed, of, MAX_AGE_DAYS[feed], now):
+            return Verdict(way.name, feed, REFUSED, problem)
     try:
         made = research(at, outcome.delivery_id)
     except LinkedCypError as error:
@@ -197,7 +203,10 @@ def typed(at: Bench, delivery_id: str) -> Content:
 
 
 def research(at: Bench, delivery_id: str) -> Content:
-    """All that the curated tables are made from: pseudonymised tables, and identities."""
+    """All that the curated tables are made from: pseudonymised tables, and identities; of a list of
+    opt-outs, whom it names."""
+    if at.contract.domain == "governance":
+        return _whom_it_names(at, delivery_id)
     pseudonymise_delivery(at.con, at.contract, delivery_id, KEYS, at.postcodes)
     found = {
         name: _content(at.con, f"warehouse.pseudonymised.{name}", delivery_id)
@@ -212,6 +221,17 @@ def research(at: Bench, delivery_id: str) -> Content:
     ).fetchone()
     at.con.unregister("people_now")
     return {**found, "identities": row or (0, 0)}
+
+
+def _whom_it_names(at: Bench, delivery_id: str) -> Content:
+    feed, day = at.contract.feed, dt.date.fromisoformat(delivery_id.split(".")[1])
+    standing = Standing(feed, ("any",), Rule(0), {delivery_id: day}, day)
+    found = named(at.con, [standing], at.contracts)
+    numbers = [found.remaining, found.national, found.type_1, found.objections["value"]]
+    return {
+        str(place): (0, 0) if numbers_ is None else (numbers_.len(), hash(tuple(numbers_.sort())))
+        for place, numbers_ in enumerate(numbers)
+    }
 
 
 def _content(con: duckdb.DuckDBPyConnection, table: str, delivery_id: str) -> tuple[int, int]:
