@@ -32,7 +32,19 @@ UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"  # 23 letters: no I, O or S
 _UPN_LAST = {str(n): n for n in range(10)} | {letter: n for n, letter in enumerate(UPN_LETTERS)}
 _REPEATED_DIGIT = "|".join(f"{digit}{{10}}" for digit in range(10))
 # Whole-text patterns, shared with the database macros of linked_cyp.expectations.
-NO_ID = "UNKNOWN|NOT KNOWN|NULL|NONE|NAN|#?N/A|"
+# What systems and people write where there is no number; "" is one of them.
+NO_ID = (
+    r"UNKNOWN|NOT ?KNOWN|[<(\[]?NULL[>)\]]?|\\N|NONE|NAN|NA|#?N/A|N/?K|TBC|TBA|PENDING|AWAITED"
+    r"|MISSING|NOT ?AVAILABLE|NOT ?APPLICABLE|X{2,}|[-.?]+|"
+)
+# Characters that are not seen: soft hyphen, zero-width, direction and byte order marks.
+UNSEEN = r"[\x{AD}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{FEFF}]"
+# How spreadsheets keep a number from being one: ="101", '101.
+FORMULA = '^="?([^"]*)"?$'
+QUOTED = "^['`\u2018\u2019\"]+([^'`\u2018\u2019\"]*)['\u2018\u2019\"]*$"
+THOUSANDS = r"^[0-9]{1,3}(,[0-9]{3})+(\.0*)?$"
+DECIMAL = r"^([0-9]+)\.0*$"
+LEADING_ZEROS = "^0+([0-9])"
 _FIRST = "[A-PR-UWYZ]"
 POSTCODE = (
     f"(GIR|{_FIRST}[0-9]{{1,2}}|{_FIRST}[0-9][A-HJKPSTUW]|{_FIRST}[A-HK-Y][0-9]{{1,2}}"
@@ -70,9 +82,14 @@ def on_series(rule: Rule, values: pl.Series) -> pl.Series:
 
 
 def standardise_id(values: pl.Expr) -> pl.Expr:
-    """A supplier's own id: trimmed, upper case, white space in it one space."""
-    text = values.cast(pl.String).str.to_uppercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    return _null_where(text, NO_ID)
+    """A supplier's own id in one spelling, however spreadsheets have written it.
+
+    Upper case, white space in it one space; ``101.0``, ``="101"``, ``'101``, ``0101``, and ``1,101``
+    for 1101, lose what was put around the number. Linked to :data:`linked_cyp.identity.macros`.
+    """
+    text = _bare(values)
+    number = text.str.replace(LEADING_ZEROS, "${1}")
+    return _null_where(pl.when(text.str.contains("^[0-9]+$")).then(number).otherwise(text), NO_ID)
 
 
 def standardise_nhs_number(values: pl.Expr) -> pl.Expr:
@@ -226,8 +243,18 @@ IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
 )
 
 
+def _bare(values: pl.Expr) -> pl.Expr:
+    """An id without what is not seen and what spreadsheets put around it."""
+    text = values.cast(pl.String).str.to_uppercase().str.replace_all(UNSEEN, "")
+    text = text.str.replace_all(r"\s+", " ").str.strip_chars()
+    text = text.str.replace(FORMULA, "${1}").str.replace(QUOTED, "${1}").str.strip_chars()
+    without = text.str.replace_all(",", "", literal=True)
+    text = pl.when(text.str.contains(THOUSANDS)).then(without).otherwise(text)
+    return text.str.replace(DECIMAL, "${1}")
+
+
 def _compact(values: pl.Expr) -> pl.Expr:
-    text = values.cast(pl.String).str.to_uppercase().str.replace_all(r"[\s\-\u2010-\u2015]", "")
+    text = _bare(values).str.replace_all(r"[\s\-\u2010-\u2015]", "")
     return _null_where(text, NO_ID)
 
 

@@ -16,7 +16,20 @@ from collections.abc import Sequence
 
 import duckdb
 
-from linked_cyp.identity.identifiers import NO_ID, NOT_A_PLACE, O_FOR_ZERO, POSTCODE, UPN_LETTERS
+from linked_cyp.core.sql import literal
+from linked_cyp.identity.identifiers import (
+    DECIMAL,
+    FORMULA,
+    LEADING_ZEROS,
+    NO_ID,
+    NOT_A_PLACE,
+    O_FOR_ZERO,
+    POSTCODE,
+    QUOTED,
+    THOUSANDS,
+    UNSEEN,
+    UPN_LETTERS,
+)
 
 PREFIX = "linked_cyp_"
 # Rust's and Polars' \s, spelt out for RE2, and the dashes typed inside numbers.
@@ -77,8 +90,25 @@ _SPACED_DIGITS = "[0-9]{3}[ -][0-9]{3}[ -][0-9]{4}"
 _TEN_DIGITS = f"[0-9]{{10}}|{_SPACED_DIGITS}"
 _TENS = _weighted("(n // 10)", range(10, 1, -1))
 
+# White space as Rust's regular expressions know it.
+_SPACE = r"[\t-\r \x{85}\p{Z}]"
+_SEEN = (
+    f"trim(regexp_replace(regexp_replace(upper(v::VARCHAR), {literal(UNSEEN)}, '', 'g'), "
+    f"'{_SPACE}+', ' ', 'g'))"
+)
+
 MACROS: dict[str, str] = {
-    "compact(v)": f"regexp_replace(upper(v::VARCHAR), '{_GAPS}', '', 'g')",
+    # An id without what is not seen and what spreadsheets put around it; identifiers._bare.
+    "unwrapped(t)": rf"trim(regexp_replace(regexp_replace(t, {literal(FORMULA)}, '\1'), "
+    rf"{literal(QUOTED)}, '\1'))",
+    "number_text(t)": f"regexp_replace(CASE WHEN regexp_matches(t, {literal(THOUSANDS)}) "
+    rf"THEN replace(t, ',', '') ELSE t END, '{DECIMAL}', '\1')",
+    "bare(v)": f"{PREFIX}number_text({PREFIX}unwrapped({_SEEN}))",
+    "zeroless(t)": "CASE WHEN regexp_full_match(t, '[0-9]+') "
+    rf"THEN regexp_replace(t, '{LEADING_ZEROS}', '\1') ELSE t END",
+    # A supplier's own id in one spelling; identifiers.standardise_id, which also drops NO_ID.
+    "id_text(v)": f"{PREFIX}zeroless({PREFIX}bare(v))",
+    "compact(v)": f"regexp_replace({PREFIX}bare(v), '{_GAPS}', '', 'g')",
     "is_blank(t)": f"regexp_full_match(t, '({NO_ID})')",
     "is_repeated(t)": "length(t) = 10 AND t = repeat(substr(t, 1, 1), 10) "
     "AND regexp_full_match(t, '[0-9]{10}')",

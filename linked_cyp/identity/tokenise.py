@@ -87,6 +87,17 @@ def rule_for(column: Column) -> identifiers.Rule:
     return _ROLES.get(column.linkage_role or "", identifiers.standardise_id)
 
 
+def key_rule_for(column: Column) -> identifiers.Rule:
+    """How a column names a person: as :func:`rule_for`, and an NHS number or UPN only when valid.
+
+    A value that is none ("TBC", a number in scientific notation) would make one person of all who
+    have it; the next alternative of the person key tells them apart.
+    """
+    if column.identifier_type in identifiers.IDENTIFIERS:
+        return identifiers.IDENTIFIERS[column.identifier_type].usable
+    return rule_for(column)
+
+
 def message(feed: str, supplier: pl.Expr, context: pl.Expr | str, *values: pl.Expr) -> pl.Expr:
     """What is hashed: ``feed|supplier|context|value|...``; null when a value is null.
 
@@ -130,7 +141,7 @@ def record_key_map(
 
     The columns are :func:`key_columns` of the table. A record key is the token of
     ``feed|supplier|alternative|value|...`` for the first alternative of the person key whose
-    values are all there once standardised; without one it is null.
+    values can all name somebody (:func:`key_rule_for`); without one it is null.
     """
     place = {column: f"c{n}" for n, column in enumerate(key_columns(table))}
     alternatives = [
@@ -138,7 +149,7 @@ def record_key_map(
             table.feed,
             pl.col("supplier"),
             str(number),
-            *(rule_for(table.column(column))(pl.col(place[column])) for column in alternative),
+            *(key_rule_for(table.column(name))(pl.col(place[name])) for name in alternative),
         )
         for number, alternative in enumerate(table.person_key)
     ]

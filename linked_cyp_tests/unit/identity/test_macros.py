@@ -144,3 +144,22 @@ def test_a_valid_number_cannot_hide_in_text(before: str, after: str, number: str
     whole = nhs_number(number)
     valid = answers("valid_nhs_number", [whole])[0]
     assert answers("holds_no_identifier", [before + whole + after]) == [not valid]
+
+
+IDS = st.one_of(
+    st.from_regex(r"\A[='\" 0-9,.A-Za-z/\u200b\u00a0-]{0,12}\Z"),
+    st.sampled_from(['="101"', "'101", "101.0", "1,101", "1,101.00", "00101", "\u200b101 ", "tbc"]),
+)
+
+
+def test_an_id_has_one_spelling():
+    written = ['="101"', "'101", "101.0", "00101", "\u200b101 ", "\u00a0101", "101"]
+    assert answers("id_text", written) == ["101"] * len(written)
+    assert answers("id_text", ["1,101", "1,101.00", "ab 12"]) == ["1101", "1101", "AB 12"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(IDS)
+def test_an_id_is_spelt_in_the_database_as_it_is_in_python(written):
+    (spelt,) = answers("id_text", [written])
+    assert identifiers.plain(identifiers.standardise_id, written) in (spelt, None)
