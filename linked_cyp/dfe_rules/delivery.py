@@ -12,7 +12,7 @@ from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.dfe_rules.engine import RESULT, run_rules, runnable_rules, waiting_rules
 from linked_cyp.dfe_rules.rules import Rule, definitions
-from linked_cyp.ingest.readers.staging import PROBLEMS, TEXT_PREFIX, Staged, StagedTable
+from linked_cyp.ingest.readers.staging import PROBLEMS, Staged, StagedTable
 
 # A row of a table is known by one number: its file's, then its own within the file.
 _ROWS_IN_A_FILE = 10**10
@@ -125,8 +125,7 @@ def _written(con: duckdb.DuckDBPyConnection, item: StagedTable) -> duckdb.DuckDB
     columns = [f"source_file * {_ROWS_IN_A_FILE} + row_number AS row_id"]
     for name in item.present:
         column = item.table.column(name)
-        text = name if column.type == "string" else TEXT_PREFIX + name
-        columns.append(f"{quoted(text)} AS {quoted(column.physical_name)}")
+        columns.append(f"{item.written(name)} AS {quoted(column.physical_name)}")
     blank = (
         f"SELECT source_file, row_number FROM {PROBLEMS} "
         f"WHERE table_name = {literal(item.table.name)} AND rule = 'row__blank'"

@@ -103,7 +103,8 @@ MACROS: dict[str, str] = {
     rf"{literal(QUOTED)}, '\1'))",
     "number_text(t)": f"regexp_replace(CASE WHEN regexp_matches(t, {literal(THOUSANDS)}) "
     rf"THEN replace(t, ',', '') ELSE t END, '{DECIMAL}', '\1')",
-    "bare(v)": f"{PREFIX}number_text({PREFIX}unwrapped({_SEEN}))",
+    "seen(v)": f"{PREFIX}unwrapped({_SEEN})",
+    "bare(v)": f"{PREFIX}number_text({PREFIX}seen(v))",
     "zeroless(t)": "CASE WHEN regexp_full_match(t, '[0-9]+') "
     rf"THEN regexp_replace(t, '{LEADING_ZEROS}', '\1') ELSE t END",
     # A supplier's own id in one spelling; identifiers.standardise_id, which also drops NO_ID.

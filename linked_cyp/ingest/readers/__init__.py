@@ -19,13 +19,13 @@ import duckdb
 from linked_cyp.contracts.model import Contract
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.ingest.readers import cin_xml, delimited, number_list, ssda903
+from linked_cyp.ingest.readers.refine import refine
 from linked_cyp.ingest.readers.staging import (
     FileResult,
     SourceFile,
     Staged,
     StagedTable,
     create_problems,
-    find_problems,
 )
 
 __all__ = [
@@ -100,7 +100,7 @@ def stage_delivery(
         with value_free(f"{contract.feed}: reading the files"):
             create_problems(con)
             reader(con, staged, files, folder)
-            find_problems(con, staged)
+            refine(con, staged, year)
         yield staged
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ counted and reported by column and row.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from linked_cyp.contracts.model import Column, Contract, Table
@@ -19,12 +19,14 @@ Space = Literal["none", "blanks", "any"]
 TEXT_PREFIX = "text__"
 # Exports of SQL Server and spreadsheets write these for "nothing" in dates and numbers. In text
 # they may be true values (Null is a surname), so there only blanks are missing.
-MISSING_WORDS = ("NULL", "N/A", "#N/A")
-TRUE_WORDS = ("1", "1.0", "true", "t", "y", "yes")
-FALSE_WORDS = ("0", "0.0", "false", "f", "n", "no")
+MISSING_WORDS = ("NULL", "null", "N/A", "#N/A", "\\N", "NaN", "nan", "NaT", "None")
+# -1 is what Microsoft Access writes for true.
+TRUE_WORDS = ("1", "1.0", "1.00", "-1", "-1.0", "true", "t", "y", "yes")
+FALSE_WORDS = ("0", "0.0", "0.00", "false", "f", "n", "no")
 # Earlier than any record of a living child: what a two-digit year reads as, and 0001-01-01.
 EARLIEST = "1800-01-01"
-WHITESPACE = " \t\r\n\v\f\u00a0\ufeff"
+# With the mark (ctrl-Z) by which old systems end a file.
+WHITESPACE = " \t\r\n\v\f\x1a\u00a0\ufeff\u200b"
 _DIRECTIVES: Mapping[str, str] = {
     "Y": r"[0-9]{4}",
     "y": r"[0-9]{2}",
@@ -151,12 +153,18 @@ def _select(columns: Sequence[str], relation: str) -> str:
     return f"SELECT {', '.join(columns)} FROM {relation}"
 
 
-def record_text(table: Table, present: Sequence[str], alias: str = "s") -> str:
-    """SQL of the row as the supplier wrote it: JSON, by the supplier's column names."""
+def record_text(
+    table: Table, present: Sequence[str], alias: str = "s", rewritten: Collection[str] = ()
+) -> str:
+    """SQL of the row as the supplier wrote it: JSON, by the supplier's column names.
+
+    ``rewritten`` are the text columns beside which the text as written stands.
+    """
     pairs = []
     for name in present:
         column = table.column(name)
-        source = name if column.type == "string" else TEXT_PREFIX + name
+        own = column.type == "string" and name not in rewritten
+        source = name if own else TEXT_PREFIX + name
         pairs.append(f"{literal(column.physical_name)}: {alias}.{quoted(source)}")
     return f"to_json({{{', '.join(pairs)}}})::VARCHAR" if pairs else "NULL::VARCHAR"
 

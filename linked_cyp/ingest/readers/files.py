@@ -10,7 +10,7 @@ from pathlib import Path
 from linked_cyp.core.files import _chunks
 
 CHUNK = 1 << 22
-_NOT_PLAIN = (b'"', b"\t", b"\v", b"\f")
+_NOT_PLAIN = (b'"', b"\t", b"\v", b"\f", b"\x1a")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),

@@ -21,7 +21,7 @@ from linked_cyp.ingest.readers.conform import TEXT_PREFIX, record_text
 
 PROBLEMS = "temp.main.delivery_problems"
 # Problems that lose no information: they do not count against the quarantined share.
-HARMLESS = ("row__blank", "row__duplicate")
+HARMLESS = ("row__blank", "row__duplicate", "line__header", "line__total", "line__remark")
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,10 @@ class StagedTable:
     the ``present`` columns typed, and ``text__<column>`` beside those that are not text.
     ``received`` counts these and the rows that could not be split or were refused with their file.
     ``elements`` has the places of the rows of each XML file, by its index.
+    ``rewritten`` are the text columns in which a value was given its one spelling: ``text__<column>``
+    is beside those too. ``repaired`` counts by column the values that were read although they were
+    not written as the contract says; ``padded`` are the rows (file, number) whose line lacked its
+    last fields.
     """
 
     table: Table
@@ -101,6 +105,14 @@ class StagedTable:
     received: int = 0
     unsplit: int = 0
     elements: dict[int, Elements] = field(default_factory=dict)
+    rewritten: set[str] = field(default_factory=set)
+    repaired: dict[str, int] = field(default_factory=dict)
+    padded: list[tuple[int, int]] = field(default_factory=list)
+
+    def written(self, name: str) -> str:
+        """SQL of a column as the supplier wrote it."""
+        typed = self.table.column(name).type != "string"
+        return quoted(TEXT_PREFIX + name if typed or name in self.rewritten else name)
 
 
 @dataclass
@@ -225,11 +237,11 @@ def _suspects(
     for column in item.table.columns:
         name = column.name
         if name in required:
-            value = quoted(name if column.type == "string" else TEXT_PREFIX + name)
-            missing = f"count(*) - count({value})" if name in item.present else "count(*)"
+            present = name in item.present
+            missing = f"count(*) - count({item.written(name)})" if present else "count(*)"
             checks.append((name, "required", missing))
-        if name in item.present and column.type != "string":
-            unread = f"count({quoted(TEXT_PREFIX + name)}) - count({quoted(name)})"
+        if name in item.present and item.written(name) != quoted(name):
+            unread = f"count({item.written(name)}) - count({quoted(name)})"
             checks.append((name, "format", unread))
     if not checks:
         return []
@@ -252,11 +264,7 @@ def _blank_rows(
 
 
 def _all_blank(item: StagedTable) -> str:
-    texts = (
-        quoted(n if item.table.column(n).type == "string" else TEXT_PREFIX + n)
-        for n in item.present
-    )
-    return " AND ".join(f"{text} IS NULL" for text in texts) or "true"
+    return " AND ".join(f"{item.written(n)} IS NULL" for n in item.present) or "true"
 
 
 def _record(
@@ -267,14 +275,13 @@ def _record(
     required: bool,
     position: int,
 ) -> None:
-    column = item.table.column(name)
-    text = quoted(name if column.type == "string" else TEXT_PREFIX + name)
+    text = item.written(name) if name in item.present else "NULL"
     if rule == "required":
         broken = f"s.{text} IS NULL" if name in item.present else "true"
     else:
         broken = f"s.{text} IS NOT NULL AND s.{quoted(name)} IS NULL"
     scope, rows = ("row", 1) if required else ("cell", 0)
-    record = record_text(item.table, item.present) if required else f"s.{text}"
+    record = record_text(item.table, item.present, rewritten=item.rewritten) if required else f"s.{text}"
     con.execute(
         f"INSERT INTO {PROBLEMS} SELECT {literal(item.table.name)}, source_file, row_number, "
         f"'{scope}', {literal(name)}, {literal(f'{name}__{rule}')}, {position}, {rows}, {record} "
@@ -304,12 +311,13 @@ def _repeated_keys(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
             quoted(n if item.table.column(n).type == "string" else TEXT_PREFIX + n)
             for n in item.present
         )
+        record = record_text(item.table, item.present, rewritten=item.rewritten)
         window = f"PARTITION BY {key} ORDER BY source_file, row_number"
         con.execute(
             f"INSERT INTO {PROBLEMS} SELECT {literal(item.table.name)}, source_file, row_number, "
             f"'row', {literal(keys[0]) if len(keys) == 1 else 'NULL'}, CASE WHEN content IS NOT "
             "DISTINCT FROM first_content THEN 'row__duplicate' ELSE 'key__unique' END, "
-            f"1000, 1, {record_text(item.table, item.present)} FROM (SELECT *, "
+            f"1000, 1, {record} FROM (SELECT *, "
             f"row({content}) AS content, first_value(row({content})) OVER ({window}) AS "
             f"first_content, row_number() OVER ({window}) AS nth FROM ({sound}) "
             f"WHERE hash({key}) IN (FROM temp.main.repeated_keys)) AS s WHERE nth > 1"

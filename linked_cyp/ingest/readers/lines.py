@@ -1,0 +1,111 @@
+"""Lines that are not rows: repeated headers, totals, titles, footers, and rows that are nobody.
+
+A spreadsheet or a report writer puts more into a file than the table. What is recognised is set
+aside under a rule of its own and counted; it loses nothing. A row of a table about persons that has
+neither a value that can name anybody nor a readable date is no child either: it is set aside too,
+and counts against the share of rows that a delivery may lose.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from linked_cyp.contracts.model import Column, Table
+from linked_cyp.core.sql import literal, quoted
+from linked_cyp.ingest.readers.conform import record_text
+from linked_cyp.ingest.readers.headers import normalise
+from linked_cyp.ingest.readers.staging import PROBLEMS, StagedTable
+
+NAMES = ("forename", "middle_names", "surname", "former_surname", "preferred_surname")
+_TOTAL = r"^\W*(grand |sub[- ]?|overall |column )?totals?\b|^(row |record |pupil )?(count|sum)\b\W"
+# Words, and nothing like a number of a person: at most six digits together.
+_REMARK = r"[[:alpha:]]{2,}\W+([[:alnum:]]+\W+)*[[:alpha:]]{2,}"
+_LONG_NUMBER = "[0-9]{7,}|[A-Za-z][0-9]{6,}"
+_MOST_CELLS_OF_A_REMARK = 2
+
+
+def set_aside(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
+    """Move the lines of one staged table that are not rows to the problems.
+
+    The macros of :mod:`linked_cyp.identity.macros` must be there.
+    """
+    texts = [item.written(name) for name in item.present]
+    if not texts:
+        return
+    filled = " + ".join(f"({text} IS NOT NULL)::INTEGER" for text in texts)
+    nobody = _nobody(item)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE odd_lines AS WITH suspect AS (SELECT source_file, row_number, "
+        f"{filled} AS filled, {_named_cells(item)} AS named, "
+        f"coalesce({', '.join(texts)}) AS first FROM {item.relation} WHERE {nobody}) "
+        "SELECT source_file, row_number, CASE "
+        "WHEN named = filled THEN 'line__header' "
+        f"WHEN regexp_matches(lower(first), {literal(_TOTAL)}) THEN 'line__total' "
+        f"WHEN filled <= {_MOST_CELLS_OF_A_REMARK} AND regexp_matches(first, {literal(_REMARK)}) "
+        f"AND NOT regexp_matches(first, {literal(_LONG_NUMBER)}) THEN 'line__remark' "
+        f"{_otherwise(item.table)} END AS rule FROM suspect WHERE filled > 0"
+    )
+    con.execute("DELETE FROM temp.main.odd_lines WHERE rule IS NULL")
+    found = con.execute("SELECT count(*) FROM temp.main.odd_lines").fetchone()
+    if found and found[0]:
+        con.execute(
+            f"INSERT INTO {PROBLEMS} SELECT {literal(item.table.name)}, source_file, row_number, "
+            f"'row', NULL, rule, 0, 1, {record_text(item.table, item.present)} "
+            f"FROM {item.relation} AS s JOIN temp.main.odd_lines USING (source_file, row_number)"
+        )
+        con.execute(
+            f"DELETE FROM {item.relation} WHERE (source_file, row_number) IN "
+            "(SELECT (source_file, row_number) FROM temp.main.odd_lines)"
+        )
+    con.execute("DROP TABLE temp.main.odd_lines")
+
+
+def key_columns(table: Table) -> list[Column]:
+    """The columns whose value can say whose row it is: no names, dates or codes."""
+    names = dict.fromkeys(
+        [name for alternative in table.person_key for name in alternative] + [*table.primary_key]
+    )
+    return [
+        column
+        for column in map(table.column, names)
+        if column.type not in ("date", "timestamp", "boolean")
+        and column.linkage_role not in NAMES
+        and not column.codeset
+    ]
+
+
+def _nobody(item: StagedTable) -> str:
+    """SQL: the row has no value that can name anybody and no readable date."""
+    keys = [_valid(column) for column in key_columns(item.table) if column.name in item.present]
+    dates = [
+        f"{quoted(name)} IS NOT NULL"
+        for name in item.present
+        if item.table.column(name).type in ("date", "timestamp")
+    ]
+    return f"NOT coalesce({' OR '.join([*keys, *dates])}, false)" if keys or dates else "true"
+
+
+def _valid(column: Column) -> str:
+    value = quoted(column.name)
+    if column.type != "string":
+        return f"{value} IS NOT NULL"
+    if column.identifier_type in ("nhs_number", "upn", "uln"):
+        return f"coalesce(linked_cyp_valid_{column.identifier_type}({value}), false)"
+    one_word = rf"regexp_matches({value}, '[0-9]') AND NOT regexp_matches({value}, '\S\s+\S+\s+\S')"
+    return f"coalesce({one_word} AND length({value}) <= 80, false)"
+
+
+def _named_cells(item: StagedTable) -> str:
+    """SQL: how many cells hold the name of their own column."""
+    tests = []
+    for name in item.present:
+        column = item.table.column(name)
+        known = {normalise(n) for n in (column.physical_name, column.name, *column.aliases)}
+        names = ", ".join(literal(n) for n in sorted(known))
+        text = rf"lower(regexp_replace({item.written(name)}, '\s+', '', 'g'))"
+        tests.append(f"coalesce({text} IN ({names}), false)::INTEGER")
+    return " + ".join(tests)
+
+
+def _otherwise(table: Table) -> str:
+    return "ELSE 'row__nobody'" if table.person_key else ""

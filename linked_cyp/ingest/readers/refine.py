@@ -1,0 +1,332 @@
+"""The second look at a staged delivery: every value in one spelling before anything is compared.
+
+Readers take text apart and type what is written as the contract says, which is nearly all. What is
+left is looked at here, by column, over the whole delivery and whatever it came from (CSV, workbook
+or XML): ids and codes get their one spelling, dates are read in other ways and in one order of day
+and month, text decoded twice is mended, and dates that cannot be are taken out. The text as the
+supplier wrote it stays beside; repairs are counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.core.sql import literal, quoted
+from linked_cyp.identity.identifiers import NO_ID
+from linked_cyp.identity.macros import create_macros
+from linked_cyp.ingest.readers import lines
+from linked_cyp.ingest.readers.conform import EARLIEST, TEXT_PREFIX, date_formats
+from linked_cyp.ingest.readers.spelling import (
+    AMBIGUOUS,
+    MOJIBAKE,
+    Reading,
+    code_reading,
+    mended_text,
+    moment_readings,
+    plain,
+    school_year,
+)
+from linked_cyp.ingest.readers.staging import PROBLEMS, Staged, StagedTable, find_problems
+
+# More distinct values than any code list's misspellings: the rest stay as they are, and count.
+MOST_SPELLINGS = 50_000
+# Ids as nearly all are written: nothing of them could be spelt otherwise.
+_PLAIN_ID = "[A-Z1-9][A-Z0-9_|:/-]*"
+_HASHES = ("nhs_number_hash",)
+# Dates by which databases say "no end".
+OPEN_END = (
+    *("2079-06-06", "2099-12-31", "2999-12-31", "3000-01-01", "3000-12-31", "4712-12-31"),
+    *("9999-01-01", "9999-09-09", "9999-12-30", "9999-12-31"),
+)
+# Dates that are laid down beforehand, or say until when something holds.
+_AHEAD = re.compile(r"expected|planned|due|target|next|valid|expir|end|until|leaving|scheduled")
+YEARS_AHEAD, YEARS_BEYOND = 6, 1
+
+
+def refine(con: duckdb.DuckDBPyConnection, staged: Staged, year: int | None) -> None:
+    """Give every staged table its second look, and judge the rows.
+
+    Args:
+        year: collection year, which decides what date lies beyond the delivery; None: no date does.
+    """
+    create_macros(con)
+    for item in staged.tables.values():
+        lines.set_aside(con, item)
+        for name in item.present:
+            column = item.table.column(name)
+            if column.type == "string":
+                _text(con, staged, item, column)
+        _dates(con, staged.contract, item, year)
+    find_problems(con, staged)
+    for item in staged.tables.values():
+        _unknown_codes(con, item)
+        _misaligned(con, item)
+
+
+def id_columns(contract: Contract, table: Table) -> set[str]:
+    """The text columns that hold ids: keys, references to them, and what becomes a token."""
+    names = {name for alternative in table.person_key for name in alternative}
+    names |= {*table.primary_key}
+    for other in contract.tables.values():
+        for link in other.relationships:
+            names |= {*link.columns} if other.name == table.name else set()
+            names |= {*link.to_columns} if link.to_table == table.name else set()
+    return {
+        column.name
+        for column in table.columns
+        if column.type == "string"
+        and (column.name in names or column.pseudonymisation == "token")
+        and not (column.codeset or column.identifier_type == "postcode")
+        and column.linkage_role not in (*lines.NAMES, *_HASHES)
+    }
+
+
+def _text(
+    con: duckdb.DuckDBPyConnection, staged: Staged, item: StagedTable, column: Column
+) -> None:
+    if column.name in id_columns(staged.contract, item.table):
+        _ids(con, item, column)
+    elif column.codeset:
+        table = staged.in_force.tables.get(item.table.name)
+        now = next((c.codeset for c in table.columns if c.name == column.name), None) if table else None
+        known = ", ".join(literal(code) for code in column.codeset.values)
+        read = code_reading(column.codeset, now)
+        _respell(con, item, column.name, f"NOT IN ({known})", read, missing=True)
+    elif column.name.startswith("academic_year"):
+        _respell(con, item, column.name, "NOT NULL", school_year)
+    elif column.pattern is None:
+        odd = f"SIMILAR TO {literal(f'(?s).*({MOJIBAKE}).*')}"
+        _respell(con, item, column.name, odd, mended_text, lost="encoding")
+
+
+def _ids(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column) -> None:
+    """Ids in one spelling; what stands for no id is missing where the id is the supplier's own."""
+    spelt = "linked_cyp_compact" if column.identifier_type else "linked_cyp_id_text"
+    name = quoted(column.name)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE spellings AS SELECT {name} AS old, {spelt}({name}) AS new "
+        f"FROM (SELECT DISTINCT {name} FROM {item.relation} WHERE {name} IS NOT NULL "
+        f"AND NOT regexp_full_match({name}, {literal(_PLAIN_ID)})) WHERE new IS DISTINCT FROM old"
+    )
+    con.execute("UPDATE temp.main.spellings SET new = nullif(new, '')")
+    _take_over(con, item, column.name)
+
+
+def _respell(
+    con: duckdb.DuckDBPyConnection,
+    item: StagedTable,
+    name: str,
+    odd: str,
+    read: Reading,
+    *,
+    missing: bool = False,
+    lost: str | None = None,
+) -> None:
+    """Read the odd distinct values of a text column; those that stay unread are left as they are.
+
+    Args:
+        odd: SQL behind the column that is true of values to be looked at.
+        missing: words that stand for nothing become null.
+        lost: values that cannot be read become null too, and are recorded under this rule.
+    """
+    condition = f"{quoted(name)} IS {odd}" if odd == "NOT NULL" else f"{quoted(name)} {odd}"
+    found = con.execute(
+        f"SELECT {quoted(name)}, count(*) FROM {item.relation} WHERE {condition} "
+        f"GROUP BY ALL ORDER BY 2 DESC LIMIT {MOST_SPELLINGS}"
+    ).fetchall()
+    pairs = []
+    for text, _ in found:
+        new = read(text)
+        if new is None and missing and re.fullmatch(NO_ID, plain(text)):
+            pairs.append((text, None))
+        elif new is None and lost:
+            pairs.append((text, None))
+        elif new is not None and new != text:
+            pairs.append((text, new))
+    if pairs:
+        spellings = pa.table(
+            {"old": pa.array([a for a, _ in pairs]), "new": pa.array([b for _, b in pairs], pa.string())}
+        )
+        con.register("read_spellings", spellings)
+        con.execute("CREATE OR REPLACE TEMP TABLE spellings AS FROM read_spellings")
+        con.unregister("read_spellings")
+        _take_over(con, item, name, blank=missing)
+
+
+def _take_over(
+    con: duckdb.DuckDBPyConnection, item: StagedTable, name: str, *, blank: bool = True
+) -> None:
+    """Write the new spellings into a column and count them; the text as written stays beside.
+
+    ``blank``: a value without a new spelling was nothing, so that the text beside is null too.
+    """
+    column, text = quoted(name), quoted(TEXT_PREFIX + name)
+    found = con.execute(
+        f"SELECT count(*) FROM {item.relation} JOIN temp.main.spellings ON {column} = old"
+    ).fetchone()
+    count = int(found[0]) if found else 0
+    if count:
+        if name not in item.rewritten:
+            con.execute(f"ALTER TABLE {item.relation} ADD COLUMN {text} VARCHAR")
+            con.execute(f"UPDATE {item.relation} SET {text} = {column}")
+            item.rewritten.add(name)
+        beside = f", {text} = CASE WHEN new IS NOT NULL THEN {text} END" if blank else ""
+        con.execute(
+            f"UPDATE {item.relation} SET {column} = new{beside} FROM temp.main.spellings "
+            f"WHERE {column} = old"
+        )
+        item.repaired[name] = item.repaired.get(name, 0) + count
+    con.execute("DROP TABLE temp.main.spellings")
+
+
+def _dates(
+    con: duckdb.DuckDBPyConnection, contract: Contract, item: StagedTable, year: int | None
+) -> None:
+    """Read the dates that are not written as the contract says, column by column."""
+    columns = [
+        item.table.column(name)
+        for name in item.present
+        if item.table.column(name).type in ("date", "timestamp")
+    ]
+    if not columns:
+        return
+    unread = ", ".join(
+        f"count({item.written(c.name)}) - count({quoted(c.name)})" for c in columns
+    )
+    counts = con.execute(f"SELECT {unread} FROM {item.relation}").fetchone() or ()
+    open_columns = [c for c, n in zip(columns, counts, strict=True) if n]
+    if open_columns:
+        orders = {c.name: _order(con, item, c) for c in columns}
+        elsewhere = "month" in orders.values() and "day" not in orders.values()
+        for column in columns:
+            month_first = orders[column.name] == "month" or (
+                elsewhere and orders[column.name] == "either"
+            )
+            if month_first or column in open_columns:
+                _read_again(con, item, column, month_first)
+    for column in columns:
+        _impossible(con, item, column, year)
+
+
+def _order(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column) -> str:
+    """Which of two numbers is the month, by all of a column: day, month, either or none.
+
+    The order for which more dates speak: those of the other order stay unread, and count as lost.
+    """
+    text = item.written(column.name)
+    first = f"try_cast(regexp_extract({text}, {literal('^' + AMBIGUOUS)}, 1) AS INTEGER)"
+    second = f"try_cast(regexp_extract({text}, {literal('^' + AMBIGUOUS)}, 2) AS INTEGER)"
+    day, month, both = con.execute(
+        f"SELECT count(*) FILTER ({first} > 12), count(*) FILTER ({second} > 12), count({first}) "
+        f"FROM {item.relation}"
+    ).fetchone() or (0, 0, 0)
+    if not both:
+        return "none"
+    if not day and not month:
+        return "either"
+    return "month" if month > day else "day"
+
+
+def _read_again(
+    con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column, month_first: bool
+) -> None:
+    name, text = quoted(column.name), item.written(column.name)
+    wanted = f"{text} IS NOT NULL AND {name} IS NULL"
+    if month_first:
+        wanted = f"{text} IS NOT NULL AND ({name} IS NULL OR regexp_matches({text}, {literal('^' + AMBIGUOUS)}))"
+    texts = f"SELECT DISTINCT {text} AS text FROM {item.relation} WHERE {wanted}"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE readings AS FROM ({moment_readings(texts, month_first, column.type == 'date')})"
+    )
+    earliest = f"TIMESTAMP {literal(EARLIEST)}"
+    con.execute(f"UPDATE temp.main.readings SET moment = NULL WHERE moment < {earliest}")
+    changed = con.execute(
+        f"UPDATE {item.relation} SET {name} = moment::{column.sql_type} FROM temp.main.readings AS r "
+        f"WHERE {text} = r.text AND {name} IS DISTINCT FROM moment::{column.sql_type}"
+    ).fetchone()
+    if changed and changed[0]:
+        item.repaired[column.name] = item.repaired.get(column.name, 0) + int(changed[0])
+    con.execute("DROP TABLE temp.main.readings")
+
+
+def _impossible(
+    con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column, year: int | None
+) -> None:
+    """Take out the dates by which databases say "no end", and those beyond the delivery.
+
+    The former say nothing where a date may lie ahead; everywhere else they are lost, as are the
+    latter.
+    """
+    name, text = quoted(column.name), item.written(column.name)
+    of_life = column.linkage_role in ("birth_date", "death_date")
+    if _AHEAD.search(column.name) and not of_life:
+        ends = ", ".join(f"DATE {literal(day)}" for day in OPEN_END)
+        gone = con.execute(
+            f"UPDATE {item.relation} SET {name} = NULL, {text} = NULL "
+            f"WHERE {name} >= DATE '2079-06-06' AND {name}::DATE IN ({ends})"
+        ).fetchone()
+        if gone and gone[0]:
+            item.repaired[column.name] = item.repaired.get(column.name, 0) + int(gone[0])
+    if year is not None:
+        ahead = YEARS_AHEAD if _AHEAD.search(column.name) else YEARS_BEYOND
+        latest = date(year + (0 if of_life else ahead), 12, 31)
+        con.execute(
+            f"UPDATE {item.relation} SET {name} = NULL WHERE {name}::DATE > DATE {literal(str(latest))}"
+        )
+
+
+def _unknown_codes(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
+    """Record the cells that will be blank beyond the raw table: no declared code, or not written so."""
+    for column in kept_text(item):
+        con.execute(
+            f"INSERT INTO {PROBLEMS} SELECT {literal(item.table.name)}, source_file, row_number, "
+            f"'cell', {literal(column.name)}, {literal(column.name + '__codes')}, 500, 0, "
+            f"{item.written(column.name)} FROM {item.relation} WHERE {undeclared(column)}"
+        )
+
+
+def kept_text(item: StagedTable) -> Iterable[Column]:
+    """The present text columns that a code list or a pattern limits."""
+    for name in item.present:
+        column = item.table.column(name)
+        if column.type == "string" and (column.codeset or _limited(column)):
+            yield column
+
+
+def undeclared(column: Column) -> str:
+    """SQL that is true of a value that the contract does not declare."""
+    name = quoted(column.name)
+    if column.codeset:
+        return f"{name} NOT IN ({', '.join(literal(c) for c in column.codeset.values)})"
+    return f"NOT regexp_matches({name}, {literal(column.pattern or '')})"
+
+
+def _limited(column: Column) -> bool:
+    return bool(column.pattern) and column.pseudonymisation == "keep"
+
+
+def _misaligned(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
+    """A line that lacked fields and does not read well lacked them in its middle: no row."""
+    if not item.padded:
+        return
+    padded = pa.table(
+        {
+            "source_file": pa.array([file for file, _ in item.padded], pa.int32()),
+            "row_number": pa.array([number for _, number in item.padded], pa.int64()),
+        }
+    )
+    con.register("padded_rows", padded)
+    con.execute(
+        f"INSERT INTO {PROBLEMS} SELECT DISTINCT {literal(item.table.name)}, source_file, row_number, "
+        f"'row', NULL, 'row__structure', -1, 1, NULL FROM {PROBLEMS} AS p SEMI JOIN padded_rows USING "
+        f"(source_file, row_number) WHERE table_name = {literal(item.table.name)} AND "
+        "(scope = 'cell' OR rule NOT LIKE 'line_%' AND rule <> 'row__blank' AND rule NOT LIKE 'key_%' "
+        "AND rule <> 'row__duplicate')"
+    )
+    con.unregister("padded_rows")
