@@ -128,6 +128,7 @@ class Column:
     since: int | None = None
     until: int | None = None
     period_role: str | None = None
+    max_lost_share: float | None = None
 
     @property
     def sql_type(self) -> str:
@@ -212,6 +213,7 @@ class Contract:
     tables: Mapping[str, Table]
     opt_outs: tuple[str, ...] = ()
     volume_limits: Mapping[str, float] = field(default_factory=dict)
+    max_lost_share: float | None = None
 
     def at(self, year: int) -> Contract:
         """This contract with only the tables, columns and codes in force in a collection year."""
@@ -337,6 +339,7 @@ def load_contract(path: Path, codesets: Mapping[str, Codeset]) -> Contract:
         },
         opt_outs=tuple(custom.get("optOuts", ())),
         volume_limits=custom.get("volumeLimits") or {},
+        max_lost_share=custom.get("maxLostShare"),
     )
     problems = list(contract_problems(contract, path.name.removesuffix(".odcs.yaml")))
     if problems:
@@ -543,6 +546,7 @@ def _column(where: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
         since=custom.get("since"),
         until=custom.get("until"),
         period_role=custom.get("periodRole"),
+        max_lost_share=custom.get("maxLostShare"),
     )
 
 

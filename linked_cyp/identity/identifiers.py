@@ -84,8 +84,8 @@ def on_series(rule: Rule, values: pl.Series) -> pl.Series:
 def standardise_id(values: pl.Expr) -> pl.Expr:
     """A supplier's own id in one spelling, however spreadsheets have written it.
 
-    Upper case, white space in it one space; ``101.0``, ``="101"``, ``'101``, ``0101``, and ``1,101``
-    for 1101, lose what was put around the number. Linked to :data:`linked_cyp.identity.macros`.
+    Upper case, white space in it one space; ``101.0``, ``="101"``, ``'101``, ``0101`` and, for
+    1101, ``1,101`` lose what was put around the number. ``linked_cyp_id_text`` is the same in SQL.
     """
     text = _bare(values)
     number = text.str.replace(LEADING_ZEROS, "${1}")

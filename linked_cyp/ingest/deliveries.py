@@ -21,7 +21,7 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import insert, literal, quoted, transaction
 from linked_cyp.identity.exclusions import sensitive_marks
 from linked_cyp.identity.keys import Keys
-from linked_cyp.ingest import periods, volume
+from linked_cyp.ingest import losses, periods, volume
 from linked_cyp.ingest.archive import archive, located
 from linked_cyp.ingest.encoded import received
 from linked_cyp.ingest.landing import (
@@ -42,7 +42,8 @@ from linked_cyp.ingest.ledger import (
     prepare,
     tables_of_rows,
 )
-from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, stage_delivery
+from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, kinds, stage_delivery
+from linked_cyp.ingest.readers.headers import names_table
 from linked_cyp.ingest.readers.staging import (
     PROBLEMS,
     StagedTable,
@@ -56,7 +57,10 @@ if TYPE_CHECKING:
 
 # A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
 GOVERNANCE = "governance"  # the domain of lists of opt-outs and objections
-_FATAL = ("file__malformed", "file__doctype", "file__encoding")
+_FATAL = (
+    *("file__malformed", "file__doctype", "file__encoding"),
+    *(kinds.LOCKED, kinds.PACKED, kinds.WORKBOOK_HERE),
+)
 
 
 def ingest(
@@ -213,11 +217,15 @@ def _store(
     year: int,
 ) -> None:
     judged = {name: problem_counts(con, name) for name in staged.tables}
+    columns = losses.column_counts(con, staged)
     reasons = [landed.problem] if landed.problem else []
     reasons += _structure(staged, landed)
     reasons += periods.refusals(con, staged, landed)
     received = {name: item.received for name, item in staged.tables.items()}
     reasons += [] if reasons else volume.refusals(con, contract, landed, received)
+    reasons += losses.lost_columns(contract, columns)
+    reasons += losses.orphans(con, staged)
+    reasons += [] if reasons else losses.worse_than_before(con, landed, columns)
     for name, item in staged.tables.items():
         harmful = judged[name]["rows"] - judged[name]["harmless"] + judged[name]["file_rows"]
         if item.received and harmful / item.received > contract.max_quarantined_share:
@@ -236,6 +244,7 @@ def _store(
             for name, item in staged.tables.items()
         }
         _store_problems(con, landed, counts, bool(reasons))
+        losses.store_counts(con, landed.delivery_id, columns)
         _store_ledger(
             con, contract, landed, staged, year, "; ".join(reasons) or None, counts, versions
         )
@@ -244,17 +253,21 @@ def _store(
 
 def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
     """Why a delivery cannot be accepted whatever its rows say."""
+    names = {file.index: file.name for file in landed.files}
     reasons = [
-        f"file {result.index}: {result.rule}" for result in staged.files if result.rule in _FATAL
+        _refused(staged.contract, result)
+        for result in staged.files
+        if result.rule and _is_fatal(staged.contract, result, names[result.index])
     ]
     contract = staged.contract
     read = {name for result in staged.files if not result.rule for name in result.tables}
-    if not read:
+    if not read and not reasons:
         reasons.append("no file could be read as a table of this feed")
+    told = {name for result in staged.files if result.rule for name in result.tables}
     reasons += [
         f"required table {table.name} is missing"
         for table in staged.in_force.tables.values()
-        if table.required and table.name not in read
+        if table.required and table.name not in read | told
     ]
     expected = {f.index: f.expected_rows for f in landed.files}
     reasons += [
@@ -276,6 +289,30 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
         if expected[result.index] not in (None, result.rows)
     ]
     return reasons
+
+
+def _is_fatal(contract: Contract, result: FileResult, name: str) -> bool:
+    """Whether a refused file refuses the delivery.
+
+    It does when nobody can know what it held, or when by header or name it is one of the tables. A
+    document that lies beside the return does not.
+    """
+    if result.rule in _FATAL or result.tables:
+        return result.rule != "file__empty"
+    is_table = any(names_table(table, name) for table in contract.tables.values())
+    return is_table and result.rule != "file__empty"
+
+
+def _refused(contract: Contract, result: FileResult) -> str:
+    """A refused file as a reason: the column to blame by our name and the supplier's."""
+    if result.column and result.tables:
+        column = contract.tables[result.tables[0]].column(result.column)
+        found = "missing" if result.rule == "file__column_missing" else "there twice"
+        return (
+            f"file {result.index}: column {column.physical_name} ({result.tables[0]}."
+            f"{column.name}) is {found}"
+        )
+    return f"file {result.index}: {result.rule}"
 
 
 def _forget(con: duckdb.DuckDBPyConnection, landed: LandedDelivery) -> tuple[str, str, str]:

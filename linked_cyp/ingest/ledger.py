@@ -19,6 +19,7 @@ from linked_cyp.ingest.landing import STATEMENT
 DELIVERY = "identifiable.ledger.delivery"
 FILE = "identifiable.ledger.delivery_file"
 TABLE = "identifiable.ledger.delivery_table"
+COLUMN = "identifiable.ledger.delivery_column"
 WORSE_ALLOWED = "identifiable.ledger.worse_allowed"
 WITHDRAWAL = "identifiable.ledger.withdrawal"
 CURRENT = "identifiable.ledger.current"
@@ -45,6 +46,9 @@ CREATE TABLE IF NOT EXISTS {FILE} (
 CREATE TABLE IF NOT EXISTS {TABLE} (
     delivery_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, received BIGINT, accepted BIGINT,
     quarantined BIGINT, cells_blanked BIGINT);
+CREATE TABLE IF NOT EXISTS {COLUMN} (
+    delivery_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, column_name VARCHAR NOT NULL,
+    rows BIGINT, filled BIGINT, repaired BIGINT, lost BIGINT);
 CREATE TABLE IF NOT EXISTS {WORSE_ALLOWED} (
     delivery_id VARCHAR NOT NULL, reason VARCHAR, allowed_at TIMESTAMP);
 CREATE TABLE IF NOT EXISTS {WITHDRAWAL} (

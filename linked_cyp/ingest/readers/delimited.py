@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,11 @@ import duckdb
 from linked_cyp.contracts.model import Contract
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import literal
-from linked_cyp.ingest.readers import zipped
+from linked_cyp.ingest.readers import kinds, workbooks, zipped
 from linked_cyp.ingest.readers.conform import stage_query
 from linked_cyp.ingest.readers.files import FileFacts, inspect, to_utf8
 from linked_cyp.ingest.readers.headers import Recognition, normalise, recognise
-from linked_cyp.ingest.readers.repair import Lines, first_record, records
+from linked_cyp.ingest.readers.repair import Lines, first_record, first_records, records
 from linked_cyp.ingest.readers.staging import (
     PROBLEMS,
     FileResult,
@@ -30,9 +31,12 @@ from linked_cyp.ingest.readers.staging import (
     Staged,
     StagedTable,
     create_relation,
+    note_lines,
     refuse_file,
 )
 
+# How far down a header is looked for.
+MOST_LINES_ABOVE = 20
 OTHER_DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -89,15 +93,26 @@ def stage(
 def _parts(
     con: duckdb.DuckDBPyConnection, staged: Staged, source: SourceFile, work: Path
 ) -> list[SourceFile]:
-    """The file, or the members of a zip file; one that cannot be unpacked is refused."""
-    if not zipped.is_zip(source):
-        return [source]
-    members = zipped.unpack(source, work)
-    if members is None:
-        result = FileResult(source.index)
-        staged.files.append(result)
-        _refuse(con, result, Recognition(rule="file__malformed"), 0)
-    return members or []
+    """The file, the members of a zip file, the sheets of a workbook."""
+    rule = "file__malformed"
+    match kinds.kind(source.path):
+        case None:
+            return [source]
+        case kinds.ZIP:
+            members = zipped.unpack(source, work)
+            if members is not None:
+                return [part for m in members for part in _parts(con, staged, m, work)]
+        case kinds.WORKBOOK:
+            try:
+                return workbooks.sheets(source, work)
+            except workbooks.NotRead as problem:
+                rule = problem.rule
+        case other:
+            rule = other
+    result = FileResult(source.index)
+    staged.files.append(result)
+    _refuse(con, result, Recognition(rule=rule), 0)
+    return []
 
 
 def _open(
@@ -117,19 +132,41 @@ def _open(
         path.symlink_to(source.path.resolve())
     else:
         to_utf8(source.path, facts.encoding, path)
-    header, delimiter, line_end = _header(staged, path, source.name)
-    if not header:
-        empty = facts.size <= 3 or not rows
-        rule = "file__empty" if empty and not header else "file__unrecognised"
+    header = _header(staged, path, source.name)
+    if header is None:
+        rule = "file__empty" if facts.size <= 3 or not rows else "file__unrecognised"
         _refuse(con, result, Recognition(rule=rule), rows)
         return None
-    recognition = recognise(staged.contract, staged.in_force, header, source.name)
+    recognition = header.recognition
+    path = _without_lines_above(con, header, path, result)
+    rows = max(0, rows - header.before)
     result.tables = (recognition.table,) if recognition.table else ()
     result.undeclared, result.out_of_force = recognition.undeclared, recognition.out_of_force
     if recognition.rule:
         _refuse(con, result, recognition, rows)
         return None
-    return _Opened(source, result, path, facts, delimiter, line_end, tuple(header), recognition)
+    return _Opened(
+        *(source, result, path, facts, header.delimiter, header.line_end),
+        *(header.names, recognition),
+    )
+
+
+def _without_lines_above(
+    con: duckdb.DuckDBPyConnection, header: _Header, path: Path, result: FileResult
+) -> Path:
+    """A copy that begins with the header, where lines stand above it; they are counted."""
+    if not header.before or not header.recognition.table:
+        return path
+    copy = path.with_suffix(".headed")
+    with (
+        path.open(encoding="utf-8-sig", newline=header.line_end) as file,
+        copy.open("w", encoding="utf-8", newline="") as target,
+    ):
+        titles = sum(bool(file.readline().strip()) for _ in range(header.before))
+        while text := file.read(1 << 22):
+            target.write(text)
+    note_lines(con, header.recognition.table, result.index, "line__title", titles)
+    return copy
 
 
 def _refuse(
@@ -156,11 +193,26 @@ def recognised_columns(contract: Contract, source: SourceFile) -> int:
 
     Of a zip file's members, the one of which most columns are known counts.
     """
-    if zipped.is_zip(source):
+    kind = kinds.kind(source.path)
+    if kind == kinds.ZIP:
         parts = zipped.starts(source, 1 << 16)
         return max((_recognised(contract, name, start) for name, start in parts), default=0)
+    if kind == kinds.WORKBOOK:
+        return _recognised_sheets(contract, source)
+    if kind is not None:
+        return 0
     with source.path.open("rb") as file:
         return _recognised(contract, source.name, file.read(1 << 16))
+
+
+def _recognised_sheets(contract: Contract, source: SourceFile) -> int:
+    """As :func:`recognised_columns`, of the sheet of which most is known."""
+    with tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder:
+        try:
+            found = workbooks.sheets(source, Path(folder))
+        except workbooks.NotRead:
+            return 0
+        return max((recognised_columns(contract, sheet) for sheet in found), default=0)
 
 
 def _recognised(contract: Contract, name: str, start: bytes) -> int:
@@ -169,10 +221,11 @@ def _recognised(contract: Contract, name: str, start: bytes) -> int:
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = start.decode(encoding, errors="replace")
     for delimiter in _delimiters(contract):
-        header = first_record(Lines(io.StringIO(text, newline=_line_end(text))), delimiter)
-        found = recognise(contract, contract, header, name)
-        if found.table:
-            return max(1, len(found.positions))
+        lines = Lines(io.StringIO(text, newline=_line_end(text)))
+        for _, header in first_records(lines, delimiter, MOST_LINES_ABOVE):
+            found = recognise(contract, contract, header, name)
+            if found.table:
+                return max(1, len(found.positions))
     return 0
 
 
@@ -181,20 +234,41 @@ def _delimiters(contract: Contract) -> list[str]:
     return [first, *(d for d in OTHER_DELIMITERS if d != first)]
 
 
-def _header(staged: Staged, path: Path, name: str) -> tuple[list[str], str, str]:
-    """The header's names, the delimiter that makes most sense of it, and the line end."""
+@dataclass(frozen=True)
+class _Header:
+    """A header and how it is to be read. ``before`` is how many lines stand above it."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    line_end: str
+    before: int
+    recognition: Recognition
+
+
+def _header(staged: Staged, path: Path, name: str) -> _Header | None:
+    """The line of the first few that is most of all the header of a table, None without any.
+
+    Above it may stand blank lines, titles and the ``sep=;`` of spreadsheets.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
         line_end = _line_end(file.read(1 << 16))
-    fallback: list[str] = []
-    for delimiter in _delimiters(staged.contract):
-        with path.open(encoding="utf-8-sig", newline=line_end) as file:
-            header = first_record(Lines(file), delimiter)
-        if not any(normalise(n) for n in header):
-            continue
-        fallback = fallback or header
-        if recognise(staged.contract, staged.in_force, header, name).table:
-            return header, delimiter, line_end
-    return fallback, staged.contract.delimiter, line_end
+    found: list[_Header] = []
+    for most in (1, MOST_LINES_ABOVE):
+        for delimiter in _delimiters(staged.contract):
+            with path.open(encoding="utf-8-sig", newline=line_end) as file:
+                for before, names in first_records(Lines(file), delimiter, most):
+                    if any(normalise(n) for n in names):
+                        known = recognise(staged.contract, staged.in_force, names, name)
+                        found.append(_Header(tuple(names), delimiter, line_end, before, known))
+        # the first of those that fit best: max keeps the first of equals
+        best = max(found, key=lambda h: _fit(h.recognition), default=None)
+        if best is not None and best.recognition.table and not best.recognition.rule:
+            break
+    return best
+
+
+def _fit(known: Recognition) -> tuple[bool, int]:
+    return known.rule is None, len(known.positions) if known.table else -1
 
 
 def _line_end(start: str) -> str:
@@ -253,6 +327,8 @@ def _load_repaired(
                 bad_rows.writerow([record.number, record.text.replace("\0", "\u2400")])
             else:
                 good_rows.writerow([record.number, *record.fields])
+                if record.is_padded:
+                    target.padded.append((item.source.index, before + record.number))
     rows = _insert(con, contract, target, item, sound, width, before, numbered=True)
     con.execute(
         f"INSERT INTO {PROBLEMS} SELECT ?, ?, {before} + number::BIGINT, 'row', NULL, "

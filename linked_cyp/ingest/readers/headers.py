@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from linked_cyp.contracts.model import Contract, Table
 
@@ -34,6 +35,7 @@ class Recognition:
     column: str | None = None
 
 
+@lru_cache(maxsize=1 << 16)
 def normalise(name: str) -> str:
     """A header name as it is compared: without spaces, case, or a byte order mark."""
     return re.sub(r"[\s\ufeff\u00a0]+", "", name).casefold()
@@ -129,6 +131,17 @@ def _repeated(table: Table, names: Sequence[str], positions: Mapping[str, int]) 
         if names.count(names[position]) > 1:
             return column
     return None
+
+
+def names_table(table: Table, file_name: str) -> bool:
+    """Whether a file is called as a table is, whatever stands before or after its name."""
+    words = re.split(r"[^a-z0-9]+", file_name.casefold().rsplit(".", 1)[0])
+    whole = "".join(words)
+    for known in (table.physical_name, table.name):
+        compact = re.sub("[^a-z0-9]", "", known.casefold())
+        if compact and (compact in words or (len(compact) > 5 and compact in whole)):
+            return True
+    return False
 
 
 def _named(table: Table, file_name: str) -> int:

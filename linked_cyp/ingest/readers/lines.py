@@ -35,7 +35,8 @@ def set_aside(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     filled = " + ".join(f"({text} IS NOT NULL)::INTEGER" for text in texts)
     nobody = _nobody(item)
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE odd_lines AS WITH suspect AS (SELECT source_file, row_number, "
+        "CREATE OR REPLACE TEMP TABLE odd_lines AS WITH suspect AS (SELECT source_file, "
+        f"row_number, "
         f"{filled} AS filled, {_named_cells(item)} AS named, "
         f"coalesce({', '.join(texts)}) AS first FROM {item.relation} WHERE {nobody}) "
         "SELECT source_file, row_number, CASE "

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from linked_cyp.contracts.model import Contract
-from linked_cyp.ingest.readers import delimited
+from linked_cyp.ingest.readers import delimited, kinds
 from linked_cyp.ingest.readers.files import inspect, to_utf8
 from linked_cyp.ingest.readers.staging import SourceFile, Staged
 
@@ -41,15 +41,17 @@ def recognised_columns(contract: Contract, source: SourceFile) -> int:
 
 
 def _headless(path: Path) -> re.Match[str] | None:
-    """The first line, when it is a number already. Anything unreadable is left to be refused."""
+    """The first line that is not blank, when it is a number already; else left to be refused."""
     with path.open("rb") as file:
-        start = file.read(64)
-    return _NUMBER.match(start.decode("utf-8", errors="replace").split("\n")[0].strip("\r"))
+        start = file.read(4096)
+    lines = start.decode("utf-8", errors="replace").splitlines()
+    first = next((line for line in lines if line.strip("\ufeff \t")), "")
+    return _NUMBER.match(first)
 
 
 def _with_header(contract: Contract, source: SourceFile, work: Path) -> SourceFile:
     """The file, or a private copy of it under the header that it lacks."""
-    first = _headless(source.path)
+    first = _headless(source.path) if kinds.kind(source.path) is None else None
     encoding = inspect(source.path).encoding
     if not first or encoding is None:
         return source

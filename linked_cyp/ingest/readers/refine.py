@@ -21,7 +21,7 @@ from linked_cyp.core.sql import literal, quoted
 from linked_cyp.identity.identifiers import NO_ID
 from linked_cyp.identity.macros import create_macros
 from linked_cyp.ingest.readers import lines
-from linked_cyp.ingest.readers.conform import EARLIEST, TEXT_PREFIX, date_formats
+from linked_cyp.ingest.readers.conform import EARLIEST, TEXT_PREFIX
 from linked_cyp.ingest.readers.spelling import (
     AMBIGUOUS,
     MOJIBAKE,
@@ -94,9 +94,9 @@ def _text(
         _ids(con, item, column)
     elif column.codeset:
         table = staged.in_force.tables.get(item.table.name)
-        now = next((c.codeset for c in table.columns if c.name == column.name), None) if table else None
+        current = {c.name: c.codeset for c in table.columns} if table else {}
         known = ", ".join(literal(code) for code in column.codeset.values)
-        read = code_reading(column.codeset, now)
+        read = code_reading(column.codeset, current.get(column.name))
         _respell(con, item, column.name, f"NOT IN ({known})", read, missing=True)
     elif column.name.startswith("academic_year"):
         _respell(con, item, column.name, "NOT NULL", school_year)
@@ -106,13 +106,15 @@ def _text(
 
 
 def _ids(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column) -> None:
-    """Ids in one spelling; what stands for no id is missing where the id is the supplier's own."""
+    """Ids in one spelling. Where all of a column are in small letters they may stay so."""
     spelt = "linked_cyp_compact" if column.identifier_type else "linked_cyp_id_text"
     name = quoted(column.name)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE spellings AS SELECT {name} AS old, {spelt}({name}) AS new "
         f"FROM (SELECT DISTINCT {name} FROM {item.relation} WHERE {name} IS NOT NULL "
-        f"AND NOT regexp_full_match({name}, {literal(_PLAIN_ID)})) WHERE new IS DISTINCT FROM old"
+        f"AND NOT regexp_full_match({name}, {literal(_PLAIN_ID)})) WHERE new IS DISTINCT FROM old "
+        "AND (new <> upper(old) OR new IN "
+        f"(SELECT {name} FROM {item.relation} WHERE {name} = upper({name})))"
     )
     con.execute("UPDATE temp.main.spellings SET new = nullif(new, '')")
     _take_over(con, item, column.name)
@@ -143,15 +145,16 @@ def _respell(
     pairs = []
     for text, _ in found:
         new = read(text)
-        if new is None and missing and re.fullmatch(NO_ID, plain(text)):
-            pairs.append((text, None))
-        elif new is None and lost:
+        if (new is None and missing and re.fullmatch(NO_ID, plain(text))) or (new is None and lost):
             pairs.append((text, None))
         elif new is not None and new != text:
             pairs.append((text, new))
     if pairs:
         spellings = pa.table(
-            {"old": pa.array([a for a, _ in pairs]), "new": pa.array([b for _, b in pairs], pa.string())}
+            {
+                "old": pa.array([a for a, _ in pairs]),
+                "new": pa.array([b for _, b in pairs], pa.string()),
+            }
         )
         con.register("read_spellings", spellings)
         con.execute("CREATE OR REPLACE TEMP TABLE spellings AS FROM read_spellings")
@@ -196,9 +199,7 @@ def _dates(
     ]
     if not columns:
         return
-    unread = ", ".join(
-        f"count({item.written(c.name)}) - count({quoted(c.name)})" for c in columns
-    )
+    unread = ", ".join(f"count({item.written(c.name)}) - count({quoted(c.name)})" for c in columns)
     counts = con.execute(f"SELECT {unread} FROM {item.relation}").fetchone() or ()
     open_columns = [c for c, n in zip(columns, counts, strict=True) if n]
     if open_columns:
@@ -239,16 +240,17 @@ def _read_again(
     name, text = quoted(column.name), item.written(column.name)
     wanted = f"{text} IS NOT NULL AND {name} IS NULL"
     if month_first:
-        wanted = f"{text} IS NOT NULL AND ({name} IS NULL OR regexp_matches({text}, {literal('^' + AMBIGUOUS)}))"
+        two_numbers = f"regexp_matches({text}, {literal('^' + AMBIGUOUS)})"
+        wanted = f"{text} IS NOT NULL AND ({name} IS NULL OR {two_numbers})"
     texts = f"SELECT DISTINCT {text} AS text FROM {item.relation} WHERE {wanted}"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE readings AS FROM ({moment_readings(texts, month_first, column.type == 'date')})"
-    )
+    readings = moment_readings(texts, month_first, column.type == "date")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE readings AS FROM ({readings})")
     earliest = f"TIMESTAMP {literal(EARLIEST)}"
     con.execute(f"UPDATE temp.main.readings SET moment = NULL WHERE moment < {earliest}")
     changed = con.execute(
-        f"UPDATE {item.relation} SET {name} = moment::{column.sql_type} FROM temp.main.readings AS r "
-        f"WHERE {text} = r.text AND {name} IS DISTINCT FROM moment::{column.sql_type}"
+        f"UPDATE {item.relation} SET {name} = moment::{column.sql_type} "
+        f"FROM temp.main.readings AS r WHERE {text} = r.text "
+        f"AND {name} IS DISTINCT FROM moment::{column.sql_type}"
     ).fetchone()
     if changed and changed[0]:
         item.repaired[column.name] = item.repaired.get(column.name, 0) + int(changed[0])
@@ -277,12 +279,13 @@ def _impossible(
         ahead = YEARS_AHEAD if _AHEAD.search(column.name) else YEARS_BEYOND
         latest = date(year + (0 if of_life else ahead), 12, 31)
         con.execute(
-            f"UPDATE {item.relation} SET {name} = NULL WHERE {name}::DATE > DATE {literal(str(latest))}"
+            f"UPDATE {item.relation} SET {name} = NULL "
+            f"WHERE {name}::DATE > DATE {literal(str(latest))}"
         )
 
 
 def _unknown_codes(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
-    """Record the cells that will be blank beyond the raw table: no declared code, or not written so."""
+    """Record the cells that will be blank beyond the raw table: text that is not declared."""
     for column in kept_text(item):
         con.execute(
             f"INSERT INTO {PROBLEMS} SELECT {literal(item.table.name)}, source_file, row_number, "
@@ -323,10 +326,11 @@ def _misaligned(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     )
     con.register("padded_rows", padded)
     con.execute(
-        f"INSERT INTO {PROBLEMS} SELECT DISTINCT {literal(item.table.name)}, source_file, row_number, "
-        f"'row', NULL, 'row__structure', -1, 1, NULL FROM {PROBLEMS} AS p SEMI JOIN padded_rows USING "
-        f"(source_file, row_number) WHERE table_name = {literal(item.table.name)} AND "
-        "(scope = 'cell' OR rule NOT LIKE 'line_%' AND rule <> 'row__blank' AND rule NOT LIKE 'key_%' "
-        "AND rule <> 'row__duplicate')"
+        f"INSERT INTO {PROBLEMS} SELECT DISTINCT {literal(item.table.name)}, source_file, "
+        f"row_number, 'row', NULL, 'row__structure', -1, 1, NULL FROM {PROBLEMS} AS p "
+        "SEMI JOIN padded_rows USING (source_file, row_number) "
+        f"WHERE table_name = {literal(item.table.name)} AND "
+        "(scope = 'cell' OR rule NOT LIKE 'line_%' AND rule NOT LIKE 'key_%' "
+        "AND rule NOT IN ('row__blank', 'row__duplicate'))"
     )
     con.unregister("padded_rows")

@@ -22,11 +22,16 @@ _CUT = "\0"  # never in a record
 
 @dataclass(frozen=True)
 class Record:
-    """``fields`` is None when the record could not be split; ``text`` is then its first line."""
+    """``fields`` is None when the record could not be split; ``text`` is then its first line.
+
+    ``is_padded`` tells that the line ended before its last fields: spreadsheets leave out empty
+    ones. Whether those were empty is for the typed row to show.
+    """
 
     number: int
     fields: list[str] | None
     text: str = ""
+    is_padded: bool = False
 
 
 class Lines:
@@ -60,11 +65,21 @@ def first_record(lines: Lines, delimiter: str) -> list[str]:
     return []
 
 
+def first_records(lines: Lines, delimiter: str, most: int) -> Iterator[tuple[int, list[str]]]:
+    """The first records that are not blank, each with the number of lines before it."""
+    number = 0
+    while most and (line := lines.next()) is not None:
+        if line.strip():
+            most -= 1
+            yield number, fields_of(line, lines, delimiter) or []
+        number += 1
+
+
 def records(lines: Lines, delimiter: str, width: int) -> Iterator[Record]:
     """Split what follows the header into records of ``width`` fields.
 
     Blank lines are not records, except in a file of one column, where they are empty values.
-    Empty fields beyond the header's last column are cut off.
+    Empty fields beyond the header's last column are cut off, missing ones at the end are empty.
 
     Args:
         lines: the file's lines, the header already taken.
@@ -79,7 +94,9 @@ def records(lines: Lines, delimiter: str, width: int) -> Iterator[Record]:
         fields = fields_of(line, lines, delimiter)
         if fields is not None and len(fields) > width and not any(fields[width:]):
             fields = fields[:width]
-        if fields is None or len(fields) != width:
+        if fields is not None and len(fields) < width:
+            yield Record(number, [*fields, *[""] * (width - len(fields))], is_padded=True)
+        elif fields is None or len(fields) != width:
             yield Record(number, None, line[:LONGEST_RECORD].rstrip("\r\n"))
         else:
             yield Record(number, fields)

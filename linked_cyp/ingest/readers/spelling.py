@@ -31,7 +31,8 @@ Reading = Callable[[str], str | None]
 
 _DAY = (
     "[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{4}|[0-9]{8}"
-    "|[0-9]{4}[-/ ][A-Z]{3,9}[-/ ][0-9]{1,2}|[0-9]{1,2}(?:ST|ND|RD|TH)?[-/ ][A-Z]{3,9}[-/, ]+[0-9]{4}"
+    "|[0-9]{4}[-/ ][A-Z]{3,9}[-/ ][0-9]{1,2}"
+    "|[0-9]{1,2}(?:ST|ND|RD|TH)?[-/ ][A-Z]{3,9}[-/, ]+[0-9]{4}"
 )
 _TIME = "[T ]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?: ?[AP]M)?"
 _ZONE = " ?(?:Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)"
@@ -129,7 +130,8 @@ def moment_readings(texts: str, month_first: bool, is_date: bool) -> str:
     whole = literal(f"^({_DAY})({_TIME})?({_ZONE})?$")
     order = r"\3-\1-\2" if month_first else r"\3-\2-\1"
     split = (
-        f"SELECT text, regexp_extract(linked_cyp_seen(text), {whole}, ['day', 'time', 'zone']) AS p "
+        f"SELECT text, regexp_extract(linked_cyp_seen(text), {whole}, "
+        "['day', 'time', 'zone']) AS p "
         f"FROM ({texts})"
     )
     dated = (
@@ -143,11 +145,13 @@ def moment_readings(texts: str, month_first: bool, is_date: bool) -> str:
         f"THEN regexp_replace(p.day, {literal(AMBIGUOUS)}, {literal(order)}) "
         r"WHEN regexp_full_match(p.day, '[0-9]{4}[-/ ][A-Z]+[-/ ][0-9]+') THEN regexp_replace("
         r"p.day, '^([0-9]{4})[-/ ]([A-Z]{3})[A-Z]*[-/ ]([0-9]+)$', '\1-\2-\3') "
-        r"ELSE regexp_replace(p.day, '^([0-9]+)(ST|ND|RD|TH)?[-/ ]([A-Z]{3})[A-Z]*[-/, ]+([0-9]{4})$'"
-        r", '\4-\3-\1') END AS day FROM split"
+        r"ELSE regexp_replace(p.day, "
+        r"'^([0-9]+)(ST|ND|RD|TH)?[-/ ]([A-Z]{3})[A-Z]*[-/, ]+([0-9]{4})$', '\4-\3-\1') "
+        "END AS day FROM split"
     )
     numbers = (
-        "SELECT text, zone, try_strptime(day, ['%Y-%m-%d', '%Y-%b-%d']) AS day, c.h = '' AS untimed, "
+        "SELECT text, zone, try_strptime(day, ['%Y-%m-%d', '%Y-%b-%d']) AS day, "
+        "c.h = '' AS untimed, "
         "try_cast(c.h AS INTEGER) + CASE WHEN c.half = 'P' AND c.h <> '12' THEN 12 WHEN "
         "c.half = 'A' AND c.h = '12' THEN -12 ELSE 0 END AS h, try_cast(c.m AS INTEGER) AS m, "
         "coalesce(try_cast(c.s AS INTEGER), 0) AS s, "
@@ -167,7 +171,8 @@ def moment_readings(texts: str, month_first: bool, is_date: bool) -> str:
             f"AND {london}::TIME = TIME '00:00' THEN {london} ELSE moment END"
         )
     return (
-        f"WITH split AS ({split}), dated AS ({dated}), numbers AS ({numbers}), timed AS ({timed}), whole AS ({moment}) "
+        f"WITH split AS ({split}), dated AS ({dated}), numbers AS ({numbers}), timed AS ({timed}), "
+        f"whole AS ({moment}) "
         f"SELECT text, {result} AS moment FROM whole"
     )
 

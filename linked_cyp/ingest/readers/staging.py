@@ -93,10 +93,10 @@ class StagedTable:
     the ``present`` columns typed, and ``text__<column>`` beside those that are not text.
     ``received`` counts these and the rows that could not be split or were refused with their file.
     ``elements`` has the places of the rows of each XML file, by its index.
-    ``rewritten`` are the text columns in which a value was given its one spelling: ``text__<column>``
-    is beside those too. ``repaired`` counts by column the values that were read although they were
-    not written as the contract says; ``padded`` are the rows (file, number) whose line lacked its
-    last fields.
+    ``rewritten`` are the text columns in which a value was given its one spelling:
+    ``text__<column>`` is beside those too. ``repaired`` counts by column the values that were
+    read although they were not written as the contract says. ``padded`` are the rows (file,
+    number) whose line lacked its last fields.
     """
 
     table: Table
@@ -175,6 +175,16 @@ def refuse_file(
     con.execute(
         f"INSERT INTO {PROBLEMS} VALUES (?, ?, NULL, 'file', ?, ?, 0, ?, NULL)",
         [table, file, column, rule, rows],
+    )
+
+
+def note_lines(
+    con: duckdb.DuckDBPyConnection, table: str, file: int, rule: str, lines: int
+) -> None:
+    """Record lines outside the table (above its header): they are no rows, and count as none."""
+    con.execute(
+        f"INSERT INTO {PROBLEMS} SELECT ?, ?, NULL, 'line', NULL, ?, 0, 0, NULL FROM range(?)",
+        [table, file, rule, lines],
     )
 
 
@@ -281,7 +291,9 @@ def _record(
     else:
         broken = f"s.{text} IS NOT NULL AND s.{quoted(name)} IS NULL"
     scope, rows = ("row", 1) if required else ("cell", 0)
-    record = record_text(item.table, item.present, rewritten=item.rewritten) if required else f"s.{text}"
+    record = (
+        record_text(item.table, item.present, rewritten=item.rewritten) if required else f"s.{text}"
+    )
     con.execute(
         f"INSERT INTO {PROBLEMS} SELECT {literal(item.table.name)}, source_file, row_number, "
         f"'{scope}', {literal(name)}, {literal(f'{name}__{rule}')}, {position}, {rows}, {record} "

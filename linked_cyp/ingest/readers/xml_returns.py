@@ -18,6 +18,7 @@ from lxml import etree
 
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.sql import quoted
+from linked_cyp.ingest.readers import kinds
 from linked_cyp.ingest.readers.conform import stage_query
 from linked_cyp.ingest.readers.files import FileFacts, inspect
 from linked_cyp.ingest.readers.headers import normalise
@@ -78,7 +79,7 @@ def stage_returns(
         facts = inspect(source.path)
         result = FileResult(source.index, facts.encoding)
         staged.files.append(result)
-        rule = refusal(source.path, facts, root)
+        rule = _no_markup(source.path) or refusal(source.path, facts, root)
         if rule is None:
             walked = walk(writers, source.index)
             rule = _read(source.path, facts, tags, walked, writers.values())
@@ -131,6 +132,12 @@ def _read(
     except etree.XMLSyntaxError:
         return "file__malformed"
     return None
+
+
+def _no_markup(path: Path) -> str | None:
+    """What a file that is no text at all is called."""
+    found = kinds.kind(path)
+    return {kinds.ZIP: kinds.PACKED, kinds.WORKBOOK: kinds.WORKBOOK_HERE}.get(found or "", found)
 
 
 def refusal(path: Path, facts: FileFacts, root: str) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from linked_cyp.ingest.readers import kinds
 from linked_cyp.ingest.readers.staging import FileResult, SourceFile
 
 # Beyond this a zip file is not a supplier's export but meant to fill the disk.
@@ -25,11 +26,7 @@ _BROKEN = (
     *(RuntimeError, EOFError, OSError, ValueError),
 )
 # A member refused for one of these makes the whole delivery unreadable, as a file would.
-_UNREADABLE = ("file__encoding", "file__malformed")
-
-
-def is_zip(source: SourceFile) -> bool:
-    return source.name.casefold().endswith(".zip")
+_UNREADABLE = ("file__encoding", "file__malformed", kinds.LOCKED, kinds.PACKED)
 
 
 def unpack(source: SourceFile, work: Path) -> list[SourceFile] | None:

@@ -271,13 +271,15 @@ def _births(world: World, sent: pl.DataFrame) -> pl.DataFrame:
     )
     group = np.where(born["weeks"].fill_null(40).to_numpy() < 37, "preterm", "term")
     method = pick_by(world.streams("delivery methods"), group, settings["delivery_method"])
-    frame = _join(sent, born.with_columns(method=pl.Series(method.tolist(), dtype=pl.String)))
+    # "method" is the spell's admission method
+    delivery = pl.Series("delivery", [str(code) for code in method.tolist()], dtype=pl.String)
+    frame = _join(sent, born.with_columns(delivery))
     return frame.select(
         key_column(),
         pl.lit(1, dtype=pl.Int64).alias(EPISODE),
         BIRTHS_ID=pl.lit(1, dtype=pl.Int64),
         birth_order="order",
-        delivery_method="method",
+        delivery_method="delivery",
         gestation_length_assessment="weeks",
         live_or_still_birth=pl.lit("1"),
         birth_weight="weight",

@@ -1,0 +1,207 @@
+"""What a delivery loses between its files and the stores, by column, and how much is too much.
+
+A cell is lost when something stands in it that cannot be read as what its column holds: no date,
+no declared code, no number that can be an NHS number. A blank cell is not lost, nor one that was
+repaired; both are counted beside. Past the column's limit the delivery is refused, as a column
+that silently became blank would make wrong numbers of everything counted from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.core.sql import quoted
+from linked_cyp.ingest.landing import LandedDelivery
+from linked_cyp.ingest.ledger import COLUMN, CURRENT, WORSE_ALLOWED
+from linked_cyp.ingest.readers import Staged, StagedTable
+from linked_cyp.ingest.readers.refine import undeclared
+
+# The largest share of a column's filled cells that may be lost, where the contract says nothing:
+# of keys and dates, by which everything is counted; of numbers of persons, which suppliers have
+# of some children only and beside which others name the child; of everything else.
+STRICT, OF_PERSONS, OTHERWISE = 0.01, 0.25, 0.05
+# One cell is no column, unless it is all there is of it.
+FEWEST_LOST = 2
+# The share of the keys of one table that may be missing in the table they refer to.
+MOST_ORPHANS = 0.5
+FEWEST_KEYS = 3
+# By how much, as a share of the filled cells, a newer version may read worse.
+WORSE = 0.01
+# A column counts as gone when it was mostly filled and hardly is now.
+MOSTLY, HARDLY = 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class ColumnCount:
+    """Cells of one column in one delivery. ``lost`` are among ``filled``."""
+
+    table: str
+    column: str
+    written: str
+    rows: int
+    filled: int
+    repaired: int
+    lost: int
+
+    @property
+    def share(self) -> float:
+        return self.lost / self.filled if self.filled else 0.0
+
+
+def column_counts(con: duckdb.DuckDBPyConnection, staged: Staged) -> list[ColumnCount]:
+    """The cells of every staged column, in one scan of each table."""
+    return [count for item in staged.tables.values() for count in _counts(con, item)]
+
+
+def limit(contract: Contract, table: Table, column: Column) -> float:
+    """The share of its filled cells that a column may lose."""
+    if column.max_lost_share is not None:
+        return column.max_lost_share
+    if column.identifier_type in ("nhs_number", "upn", "uln"):
+        return OF_PERSONS
+    if is_strict(table, column):
+        return STRICT
+    return OTHERWISE if contract.max_lost_share is None else contract.max_lost_share
+
+
+def is_strict(table: Table, column: Column) -> bool:
+    """Whether a column is a key, a date, or required."""
+    keys = {name for alternative in table.person_key for name in alternative} | {*table.primary_key}
+    return column.type in ("date", "timestamp") or column.required or column.name in keys
+
+
+def lost_columns(contract: Contract, counts: Iterable[ColumnCount]) -> Iterator[str]:
+    """Why a delivery is refused for what its columns lose, one sentence for each column."""
+    for count in counts:
+        table = contract.tables[count.table]
+        column = table.column(count.column)
+        whole = count.lost == count.filled and is_strict(table, column)
+        if count.share > limit(contract, table, column) and (count.lost >= FEWEST_LOST or whole):
+            yield (
+                f"{count.table}.{count.column} ({count.written}): {count.lost} of {count.filled} "
+                "values cannot be read"
+            )
+
+
+def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[str]:
+    """Why a delivery is refused in which most children of one table have no row in the other."""
+    for item in staged.tables.values():
+        for link in item.table.relationships:
+            if not _is_of_children(item.table, link.columns):
+                continue
+            other = staged.tables.get(link.to_table)
+            if other is None or not _has(item, link.columns) or not _has(other, link.to_columns):
+                continue
+            ours, theirs = _list(link.columns), _list(link.to_columns)
+            keys, missing = con.execute(
+                f"SELECT count(*), count(*) FILTER (k NOT IN (SELECT row({theirs}) "
+                f"FROM {other.relation})) FROM (SELECT DISTINCT row({ours}) AS k "
+                f"FROM {item.relation} "
+                f"WHERE {' AND '.join(f'{quoted(c)} IS NOT NULL' for c in link.columns)})"
+            ).fetchone() or (0, 0)
+            if (
+                keys
+                and missing / keys > MOST_ORPHANS
+                and (missing >= FEWEST_KEYS or missing == keys)
+            ):
+                yield (
+                    f"{missing} of {keys} values of {item.table.name}.{', '.join(link.columns)} "
+                    f"have no row in {link.to_table}"
+                )
+
+
+def worse_than_before(
+    con: duckdb.DuckDBPyConnection, landed: LandedDelivery, counts: Iterable[ColumnCount]
+) -> Iterator[str]:
+    """Why a delivery is refused that would supersede one that was read better.
+
+    Unless somebody said that it may (:func:`linked_cyp.ingest.ledger.allow_worse`).
+    """
+    before = con.execute(
+        f"SELECT delivery_id FROM {CURRENT} WHERE status = 'accepted' AND supplier = ? "
+        "AND feed = ? AND period = ? AND delivery_id <> ? AND version_order <= ?",
+        [landed.supplier, landed.feed, landed.period, landed.delivery_id, landed.version_order],
+    ).fetchone()
+    allowed = con.execute(
+        f"SELECT count(*) FROM {WORSE_ALLOWED} WHERE delivery_id = ?", [landed.delivery_id]
+    ).fetchone()
+    if before is None or (allowed and allowed[0]):
+        return
+    held = {
+        (table, column): (rows, filled, lost)
+        for table, column, rows, filled, lost in con.execute(
+            "SELECT table_name, column_name, rows, filled, lost "
+            f"FROM {COLUMN} WHERE delivery_id = ?",
+            [before[0]],
+        ).fetchall()
+    }
+    now = {(c.table, c.column): c for c in counts}
+    for (table, column), (rows, filled, lost) in held.items():
+        count = now.get((table, column))
+        if not filled or not rows or (count is not None and not count.rows):
+            continue
+        share = count.filled / count.rows if count else 0.0
+        if filled / rows >= MOSTLY and share < HARDLY:
+            yield f"{table}.{column} is blank, and was not in the delivery it would supersede"
+        elif count and count.lost >= FEWEST_LOST and count.share > lost / filled + WORSE:
+            yield (
+                f"{table}.{column}: {count.lost} values cannot be read, {lost} in the delivery it "
+                "would supersede"
+            )
+
+
+def store_counts(
+    con: duckdb.DuckDBPyConnection, delivery_id: str, counts: Iterable[ColumnCount]
+) -> None:
+    """Put the counts into the ledger, in place of what an earlier reading of the delivery found."""
+    con.execute(f"DELETE FROM {COLUMN} WHERE delivery_id = ?", [delivery_id])
+    rows = [[delivery_id, c.table, c.column, c.rows, c.filled, c.repaired, c.lost] for c in counts]
+    if rows:
+        names = "delivery_id, table_name, column_name, rows, filled, repaired, lost"
+        con.executemany(f"INSERT INTO {COLUMN} ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _counts(con: duckdb.DuckDBPyConnection, item: StagedTable) -> Iterator[ColumnCount]:
+    columns = [item.table.column(name) for name in item.present]
+    if not columns:
+        return
+    asked = [f"count({item.written(c.name)}), {_lost(item, c)}" for c in columns]
+    rows, *found = con.execute(
+        f"SELECT count(*), {', '.join(asked)} FROM {item.relation}"
+    ).fetchone() or (0,)
+    for place, column in enumerate(columns):
+        filled, lost = found[2 * place], found[2 * place + 1]
+        yield ColumnCount(
+            *(item.table.name, column.name, column.physical_name, rows),
+            *(filled, item.repaired.get(column.name, 0), lost),
+        )
+
+
+def _lost(item: StagedTable, column: Column) -> str:
+    """SQL that counts the lost cells of one column."""
+    name, written = quoted(column.name), item.written(column.name)
+    tests = [f"{written} IS NOT NULL AND {name} IS NULL"] if written != name else []
+    if column.type == "string":
+        if column.codeset or (column.pattern and column.pseudonymisation == "keep"):
+            tests.append(undeclared(column))
+        if column.identifier_type in ("nhs_number", "upn", "uln"):
+            tests.append(f"NOT linked_cyp_accepted_{column.identifier_type}({name})")
+    return f"count(*) FILTER ({' OR '.join(f'({t})' for t in tests)})" if tests else "0"
+
+
+def _is_of_children(table: Table, columns: tuple[str, ...]) -> bool:
+    """Whether a reference is to a child by the supplier's own id, as every table has it."""
+    own = columns in table.person_key and len(table.person_key) == 1
+    return own and not any(table.column(name).identifier_type for name in columns)
+
+
+def _has(item: StagedTable, names: Iterable[str]) -> bool:
+    return set(names) <= set(item.present)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(quoted(name) for name in names)
