@@ -105,6 +105,8 @@ def discover(
     if only is not None:
         return [identify(only, contracts)]
     found = []
+    for path, reason in not_taken(landing) if on_problem else ():
+        on_problem(path, reason)
     for folder in folders(landing):
         try:
             found.append(identify(folder, contracts))
@@ -140,7 +142,8 @@ def find(
 def folders(landing: Path) -> Iterator[Path]:
     """The folders three levels down that hold at least one data file."""
     for folder in sorted(landing.glob("*/*/*")):
-        if folder.is_dir() and not folder.name.startswith(".") and data_files(folder):
+        holds = folder.is_dir() and (data_files(folder) or folders_below(folder))
+        if holds and not folder.name.startswith("."):
             yield folder
 
 
@@ -165,7 +168,46 @@ def folder_signature(folder: Path) -> str:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """The files of a delivery, in order of name; links, folders and leftovers are not data."""
+    """The files of a delivery, in order of name; links, folders and leftovers are not data.
+
+    Where all of them lie in one folder below, as transfer tools and zip programs make it, they are
+    those of that folder.
+    """
+    own = _own_files(folder)
+    below = [] if own else folders_below(folder)
+    return data_files(below[0]) if len(below) == 1 else own
+
+
+def folders_below(folder: Path) -> list[Path]:
+    """The folders directly in a folder that hold data files, at whatever depth."""
+    return [
+        path
+        for path in sorted(folder.iterdir(), key=lambda p: p.name)
+        if path.is_dir()
+        and not path.is_symlink()
+        and path.name != "__MACOSX"
+        and not path.name.startswith(".")
+        and (_own_files(path) or folders_below(path))
+    ]
+
+
+def not_taken(landing: Path) -> Iterator[tuple[Path, str]]:
+    """What lies in landing and is no part of any delivery, each with the reason."""
+    for path in sorted(landing.rglob("*")):
+        depth = len(path.relative_to(landing).parts)
+        hidden = any(part.startswith(".") for part in path.relative_to(landing).parts)
+        if path.is_symlink():
+            yield path, "it is a link, and links are not followed"
+        elif path.is_file() and _NOT_DATA.search(path.name):
+            if not hidden:
+                yield path, "its name is that of a file half written or left behind"
+        elif path.is_file() and depth < 4 and not hidden:
+            yield path, "it lies outside supplier/feed/period, so nobody knows whose it is"
+        elif path.is_dir() and depth == 3 and not hidden and not next(path.rglob("*"), None):
+            yield path, "the folder is empty"
+
+
+def _own_files(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir(), key=lambda p: p.name)
@@ -201,7 +243,7 @@ def identify(folder: Path, contracts: Mapping[str, Contract], **given: str) -> L
         produced=place.produced,
         content_sha256=content,
         files=files,
-        problem="; ".join([*problem, *mismatches]) or None,
+        problem="; ".join([*problem, *mismatches, *_passed_over(folder)]) or None,
     )
 
 
@@ -214,6 +256,8 @@ def address(folder: Path, contracts: Mapping[str, Contract], **given: str) -> Ad
     if not folder.exists():
         raise Unidentified("there is no such delivery folder")
     if not _paths(folder):
+        if folder.is_dir() and folders_below(folder):
+            raise Unidentified("the files of a delivery lie side by side, not in several folders")
         raise Unidentified("the delivery folder holds no data files")
     manifest, _ = _manifest(folder)
     named_period, _, named_version = folder.absolute().name.partition("__")
@@ -253,6 +297,14 @@ def content_sha256(supplier: str, feed: str, period: str, files: tuple[LandedFil
 def version_order(version: str, produced: str) -> str:
     """Sorts as versions do: "2" before "10", no version before any."""
     return f"{natural(version)}\t{natural(produced)}"
+
+
+def _passed_over(folder: Path) -> list[str]:
+    """Folders beside the files of a delivery: nobody can say whether they are part of it."""
+    if folder.is_file() or not _own_files(folder):
+        return []
+    below = folders_below(folder)
+    return [f"{len(below)} folders beside its files are not read"] if below else []
 
 
 def natural(text: str) -> str:

@@ -186,6 +186,8 @@ def _plain(name: str) -> str:
 def _value(column: Column, header: Mapping[str, str], file: str) -> pl.Expr:
     names = (column.physical_name, *column.aliases)
     found = [header[_plain(name)] for name in names if _plain(name) in header]
+    if not found and not column.required:
+        return pl.lit(None, dtype=pl.String)
     if not found:
         raise LinkedCypError(f"{file} has no column {' or '.join(names)}")
     text = pl.col(found[0]).str.strip_chars()

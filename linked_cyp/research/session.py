@@ -59,7 +59,10 @@ def only_asks(con: duckdb.DuckDBPyConnection, sql: str) -> None:
         LinkedCypError: there is a statement other than a query or one of a temporary table.
         duckdb.Error: it cannot be read as SQL.
     """
-    for statement in con.extract_statements(sql):
+    statements = con.extract_statements(sql)
+    if not statements:
+        raise LinkedCypError("there is no query: write one, such as FROM curated.child LIMIT 5")
+    for statement in statements:
         if statement.type not in ASKING:
             raise LinkedCypError(
                 f"a release answers queries and nothing else, not {statement.type.name}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Codes = tuple[tuple[str, str], ...]
 _SPREADSHEET = "Export the table again from your system; do not open and save it in a spreadsheet"
 # Rule of the reading -> what is wrong, what was expected, what to do.
+# What ingest says of them is in docs/delivery_refused.md.
 _READING: Mapping[str, tuple[str, str, str]] = {
     "row__structure": (
         "The row does not have the header's columns.",
@@ -38,6 +39,61 @@ _READING: Mapping[str, tuple[str, str, str]] = {
         "The row has the key of an earlier row but says something else, so it is refused.",
         "one row for each key",
         "Decide which of the two rows is right, and end or merge the other in your system.",
+    ),
+    "row__nobody": (
+        "The row has neither a number that can name a child nor a date, so it is no record.",
+        "an id of the child, or at least a date, in every row",
+        "Take totals, notes and headings out of the export, or put the missing id right.",
+    ),
+    "line__header": (
+        "The line repeats the header and is passed over.",
+        "the header once, at the top",
+        "Nothing has to be done.",
+    ),
+    "line__total": (
+        "The line is a total and is passed over.",
+        "records only",
+        "Nothing has to be done; exporting without totals makes the figures match.",
+    ),
+    "line__title": (
+        "The line above the header is no record and is passed over.",
+        "the column names in the first row",
+        "Nothing has to be done.",
+    ),
+    "line__remark": (
+        "The line is a remark, not a record, and is passed over.",
+        "records only",
+        "Nothing has to be done; exporting without title and footer makes the figures match.",
+    ),
+    "file__document": (
+        "The file is a document (PDF, Word, picture), not a table, and is left out.",
+        "tables of the return, as CSV files or workbooks",
+        "Take it out of the folder. If the return itself was saved so, export it as CSV.",
+    ),
+    "file__workbook_locked": (
+        "The workbook has a password, so nobody can say what is in it, and it is refused.",
+        "a workbook without a password",
+        "Save it without its password; the way it is sent must protect it instead.",
+    ),
+    "file__workbook_damaged": (
+        "The workbook cannot be opened.",
+        "a complete workbook",
+        "Open it in a spreadsheet, save each sheet as CSV UTF-8 and send those.",
+    ),
+    "file__workbook": (
+        "The file is a workbook; this return is read from XML.",
+        "the XML that your case management system makes",
+        "Export the return as XML.",
+    ),
+    "file__packed": (
+        "The file is packed (gz, 7z, rar), so nobody can say what is in it, and it is refused.",
+        "the files themselves, or a plain zip file",
+        "Unpack it, and send what is inside.",
+    ),
+    "file__web_page": (
+        "The file is a web page, although its name may end in .xls.",
+        "CSV files or a workbook",
+        "Open it in a spreadsheet and save it as CSV UTF-8.",
     ),
     "file__unrecognised": (
         "The file is not any table of this return, so all of it is refused.",
@@ -170,6 +226,11 @@ _SHORT = {
     "row__structure": "columns do not fit",
     "row__blank": "empty row",
     "row__duplicate": "repeated row",
+    "row__nobody": "not a record",
+    "line__header": "header again",
+    "line__total": "total",
+    "line__title": "title",
+    "line__remark": "remark",
     "key__unique": "key used before",
 }
 
