@@ -263,6 +263,7 @@ def _rule(feed: str, year: int, entry: Mapping[str, Any]) -> Rule:
     )
 
 
+@cache
 def _words(sql: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", re.sub(r"'[^']*'", "", sql)))
 
@@ -276,8 +277,9 @@ def tables_read(known: Definitions, sql: str) -> set[str]:
 def _views(known: Definitions, sql: str) -> tuple[str, ...]:
     """The views that SQL reads, those they read first."""
     found: dict[str, None] = {}
+    words = _words(sql)
     for name in known.views:
-        if name in _words(sql):
+        if name in words:
             for inner in _views(known, known.views[name].sql):
                 found[inner] = None
             found[name] = None

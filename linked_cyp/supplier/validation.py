@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
-from linked_cyp.contracts.model import Contract, Table, load_contracts
+from linked_cyp.contracts.model import (
+    Contract,
+    Table,
+    load_codesets,
+    load_contract,
+    load_contracts,
+)
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.dfe_rules import has_rules
@@ -188,7 +194,7 @@ def validate_path(
             contradict what the files say.
     """
     return validate_files(
-        load_contracts(contracts_folder),
+        _contracts(contracts_folder, feed),
         _files(path),
         feed=feed,
         year=year,
@@ -197,6 +203,14 @@ def validate_path(
         last_whole=last is not None and last.is_dir(),
         values=values,
     )
+
+
+def _contracts(folder: Path, feed: str | None) -> Mapping[str, Contract]:
+    """The contract of the return that is named, else all: reading them all takes a while."""
+    path = folder / f"{feed}.odcs.yaml"
+    if feed is None or not path.is_file():
+        return load_contracts(folder)
+    return {feed: load_contract(path, load_codesets(folder / "codesets"))}
 
 
 def validate_files(

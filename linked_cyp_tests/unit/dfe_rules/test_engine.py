@@ -15,7 +15,9 @@ from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.dfe_rules import has_rules, load_rules, run_rules, runnable_rules
 from linked_cyp.dfe_rules.delivery import stored_counts
+from linked_cyp.dfe_rules.engine import waiting_rules
 from linked_cyp.dfe_rules.mechanisms import condition
+from linked_cyp.dfe_rules.rules import definitions, tables_read
 
 
 @pytest.fixture
@@ -313,3 +315,44 @@ def test_a_new_episode_that_needs_a_continuation_may_have_no_start(
 ) -> None:
     episodes = {"CHILD": ["a"], "DECOM": [None], "DEC": ["01/06/2023"], "REC": ["X1"]}
     assert failing(con, "388", Episodes=episodes) == {("Episodes", 0)}
+
+
+def test_what_a_rule_lacks_is_said_by_name(con: duckdb.DuckDBPyConnection) -> None:
+    given = {"OC3": table(con, CHILD=["a"]), "Episodes": table(con, CHILD=["a"])}
+    waiting = waiting_rules("ssda903", 2024, given)
+    assert waiting["203"] == "needs Header and Header of last year's return"
+    assert waiting["1001"] == waiting["1002"] == "needs Episodes of last year's return"
+    assert waiting["SW11bSTG2"] == "needs SWEpisodes"
+    assert waiting["1008"] == "needs Ofsted's list of providers"
+    assert waiting["392a"].startswith("needs a directory of postcodes")
+    assert waiting["411"].endswith("and the authority's own code")
+    runs = {rule.code for rule in runnable_rules("ssda903", 2024, given)}
+    assert runs | waiting.keys() == {rule.code for rule in load_rules("ssda903", 2024)}
+    assert not runs & waiting.keys()
+
+
+def test_an_element_that_no_child_has_is_a_table_without_rows(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    closed = {"LAchildID": ["a"], "CINdetailsID": ["1"], "ReasonForClosure": ["RC8"]}
+    assert waiting_rules("cin_census", 2024, {"CINdetails": table(con, **closed)}) == {}
+    found = failing(con, "8825Q", feed="cin_census", CINdetails=closed)
+    assert found == {("CINdetails", 0)}
+
+
+def test_a_table_is_needed_wherever_a_query_names_it() -> None:
+    known = definitions("ssda903")
+    sql = "FROM OC3 o JOIN (FROM Episodes WHERE true) e SEMI JOIN (SELECT 1 FROM AD1_last) a"
+    assert tables_read(known, sql) == {"OC3", "Episodes", "AD1_last"}
+
+
+def test_the_year_is_the_census_year_even_where_the_reference_date_is_another_day(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    closed = {"CINclosureDate": ["31/03/2022", "01/04/2022", "31/03/2023", "01/04/2023"]}
+    for header in (
+        {"ReferenceDate": ["30/11/2022"]},
+        {"ReferenceDate": ["30/11/2021"], "Year": ["2023"]},
+    ):
+        found = failing(con, "8620", 2023, feed="cin_census", Header=header, CINdetails=closed)
+        assert found == {("CINdetails", 0), ("CINdetails", 3)}
