@@ -61,11 +61,13 @@ def limit(contract: Contract, table: Table, column: Column) -> float:
     """The share of its filled cells that a column may lose."""
     if column.max_lost_share is not None:
         return column.max_lost_share
+    if contract.max_lost_share is not None:
+        return contract.max_lost_share
     if column.identifier_type in ("nhs_number", "upn", "uln"):
         return OF_PERSONS
     if is_strict(table, column):
         return STRICT
-    return OTHERWISE if contract.max_lost_share is None else contract.max_lost_share
+    return OTHERWISE
 
 
 def is_strict(table: Table, column: Column) -> bool:

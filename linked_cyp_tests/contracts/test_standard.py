@@ -117,7 +117,9 @@ def test_relationships_lead_to_the_key_of_another_table() -> None:
         for table in contract.tables.values():
             for link in table.relationships:
                 target = contract.tables[link.to_table]
-                assert link.to_columns == target.primary_key, table.table_name
+                # an export may repeat its own key for each school: then it begins the primary key
+                begun = target.primary_key[: len(link.to_columns)]
+                assert link.to_columns == begun, table.table_name
                 assert len(link.columns) == len(link.to_columns)
                 types = [table.column(c).type for c in link.columns]
                 assert types == [target.column(c).type for c in link.to_columns]

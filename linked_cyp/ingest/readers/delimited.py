@@ -96,8 +96,10 @@ def _parts(
     """The file, the members of a zip file, the sheets of a workbook."""
     rule = "file__malformed"
     match kinds.kind(source.path):
-        case None:
+        case None if not source.name.casefold().endswith(".zip"):
             return [source]
+        case None:
+            pass  # called a zip file, and none
         case kinds.ZIP:
             members = zipped.unpack(source, work)
             if members is not None:

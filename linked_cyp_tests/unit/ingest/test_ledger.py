@@ -210,8 +210,9 @@ def test_landing_is_read_by_names_and_manifest(con, tmp_path):
     assert [(d.supplier, d.period, d.version, len(d.files)) for d in found] == [
         ("brent_council", "2025", "2", 1)
     ]
-    assert len(told) == 1
-    assert "a period is written like" in told[0]
+    assert len(told) == 2
+    assert "half written" in told[0]
+    assert "a period is written like" in told[1]
     assert find(landing, {"toy": FEED}, found[0].delivery_id) == found[0]
     (folder / "manifest.json").write_text(json.dumps({"supplier": "ealing", "period": "2024"}))
     moved = identify(folder, {"toy": FEED})

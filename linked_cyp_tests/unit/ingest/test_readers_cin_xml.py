@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ TWO = (CHILD.format(n=1, nfa="true"), CHILD.format(n=2, nfa="0"))
 
 @pytest.fixture(scope="module")
 def contract():
-    return load_contracts(PROJECT_ROOT / "data_contracts")["cin_census"]
+    found = load_contracts(PROJECT_ROOT / "data_contracts")["cin_census"]
+    return replace(found, max_lost_share=1.0)  # the pupil numbers here are none
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_windows_text_under_a_utf_8_declaration(con, contract, tmp_path):
     child = TWO[0].replace("C1", "Zoë1")
     content = message(child, prolog='<?xml version="1.0" encoding="utf-8"?>').encode("cp1252")
     assert read(con, contract, tmp_path, content).status == "accepted"
-    assert rows(con, "cin_census__child_identifiers", "child_id") == [("ZOË1",)]
+    assert rows(con, "cin_census__child_identifiers", "child_id") == [("Zoë1",)]
 
 
 def test_batches_do_not_show(con, contract, tmp_path, monkeypatch):

@@ -135,7 +135,7 @@ def test_a_broken_record_is_set_aside_and_row_numbers_stay_exact(con, tmp_path):
         (6, "A6"),
         (8, "A8"),
     ]
-    assert quarantined(con) == [
+    assert [q for q in quarantined(con) if q[-1]] == [
         ("pupil", n, "row", None, "row__structure", 1) for n in (2, 4, 5, 7)
     ]
     assert (outcome.received, outcome.accepted, outcome.quarantined) == (8, 4, 4)

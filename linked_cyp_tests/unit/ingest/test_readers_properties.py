@@ -107,7 +107,7 @@ def test_any_bytes_are_read_or_refused_without_an_error(con, content, header):
 @BOUNDED
 @given(
     good=st.lists(st.integers(0, 99), min_size=1, max_size=6),
-    broken=st.sampled_from(['x,"open\n', "short\n", "a,b,c\n", 'x,"a"b\n', "nul\0,y\n"]),
+    broken=st.sampled_from(['x,"open\n', "a,b,c\n", 'x,"a"b\n', "nul\0,y\n"]),
     at=st.integers(0, 6),
 )
 def test_one_broken_record_costs_one_row(con, good, broken, at):
