@@ -40,7 +40,7 @@ NO_ID = (
 # Characters that are not seen: soft hyphen, zero-width, direction and byte order marks.
 UNSEEN = r"[\x{AD}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{FEFF}]"
 # How spreadsheets keep a number from being one: ="101", '101.
-FORMULA = '^="?([^"]*)"?$'
+FORMULA = '^="([^"]*)"$'
 QUOTED = "^['`\u2018\u2019\"]+([^'`\u2018\u2019\"]*)['\u2018\u2019\"]*$"
 THOUSANDS = r"^[0-9]{1,3}(,[0-9]{3})+(\.0*)?$"
 DECIMAL = r"^([0-9]+)\.0*$"

@@ -44,7 +44,7 @@ AMBIGUOUS = "([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})"
 def plain(text: str) -> str:
     """Text without what is not seen and what spreadsheets put around it; upper case."""
     seen = re.sub(r"\s+", " ", _UNSEEN.sub("", text)).strip().upper()
-    for wrapped in (r'^="?([^"]*)"?$', "^['`\u2018\u2019\"]+([^'`\"]*)['\u2018\u2019\"]*$"):
+    for wrapped in (r'^="([^"]*)"$', "^['`\u2018\u2019\"]+([^'`\"]*)['\u2018\u2019\"]*$"):
         seen = re.sub(wrapped, r"\1", seen)
     return seen.strip()
 
