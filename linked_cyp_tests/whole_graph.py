@@ -261,6 +261,8 @@ def ingest(story: Story, platform: Any) -> None:
     for delivery_id, feed in story.landed.items():
         speak("DEBUG" if delivery_id.startswith(SUPPLIER) else "CRITICAL")
         story.runs[delivery_id] = platform.ingest(feed, delivery_id)
+    failed = {name: story.runs[name].failures for name in story.landed if story.runs[name].failures}
+    assert set(failed) == {story.refused}, failed  # else no release, which would say less
     with story.stores.connect(identifiable="ro", warehouse="ro") as con:
         story.ledger = ledger.ledger_rows(con)
         for delivery_id in (story.newer, story.older):

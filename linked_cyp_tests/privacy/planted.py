@@ -107,7 +107,8 @@ def plant(
         folder.mkdir(parents=True)
         year = contract.at(contract.collection_year(period))
         if contract.feed in _LISTS:
-            (folder / "list.csv").write_text(_list(contract.feed, children), encoding="utf-8")
+            name = f"list {children[0].surname}.csv"
+            (folder / name).write_text(_list(contract.feed, children), encoding="utf-8")
             continue
         if contract.reader == "cin_xml":
             (folder / "cin.xml").write_text(_cin_message(children), encoding="utf-8")
@@ -122,7 +123,7 @@ def plant(
 
 
 # Lists of opt-outs that take nobody out: a dissent withdrawn, an objection to something else. One
-# bad row would refuse them.
+# bad row would refuse them, and so would a column nobody declared.
 _LISTS = {
     "type1_opt_out": (
         "nhs_number,concept_code,recorded_date",
@@ -137,8 +138,7 @@ _LISTS = {
 
 def _list(feed: str, children: list[Planted]) -> str:
     head, row = _LISTS[feed]
-    lines = [f"{row.format(c)},Spoke to {c.forename} {c.surname}" for c in children]
-    return "\n".join([f"{head},Case worker's remarks", *lines]) + "\n"
+    return "\n".join([head, *(row.format(c) for c in children)]) + "\n"
 
 
 def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
