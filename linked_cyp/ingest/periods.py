@@ -119,6 +119,8 @@ def _happened(
 ) -> Iterator[str]:
     """Something must have happened in the period, and little after it."""
     first, last = span(staged.contract, landed.period)
+    if staged.contract.period_kind == "month":
+        first -= dt.timedelta(days=366)  # in a small place nothing may have happened for months
     if staged.contract.period_kind in ("academic_year", "calendar_year"):
         first -= dt.timedelta(days=366)  # a census at its beginning reports on the year before
         last += dt.timedelta(days=366)  # and results are corrected and dated long after it

@@ -20,7 +20,7 @@ from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import CURRENT, TABLE, WORSE_ALLOWED
 
 # Standard deviations of a count: small tables vary by chance, and are not refused for that.
-NOISE = 5.0
+NOISE = 3.0
 LEAST_MONTHS = 3
 LEAST_OTHERS = 3  # suppliers, before their median says anything
 
