@@ -20,7 +20,8 @@ from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import CURRENT, TABLE, WORSE_ALLOWED
 
 # Standard deviations of a count: small tables vary by chance, and are not refused for that.
-NOISE = 3.0
+NOISE = 4.0
+FEWEST_ROWS = 30  # of a smaller table no size is odd
 LEAST_MONTHS = 3
 LEAST_OTHERS = 3  # suppliers, before their median says anything
 
@@ -85,7 +86,7 @@ def _out_of(
     noise = NOISE * usual**0.5
     few = rows < least * usual and usual - rows > noise
     many = most is not None and rows > most * usual and rows - usual > noise
-    if few or many:
+    if (few or many) and max(rows, usual) >= FEWEST_ROWS:
         yield (
             f"{table} has {rows} rows, and {usual:.0f} in {whose} other deliveries (median): too "
             f"{'few' if few else 'many'}, unless somebody says that it is right"
