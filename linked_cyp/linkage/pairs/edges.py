@@ -192,11 +192,20 @@ def other_twin_sql() -> str:
 
     Over the pair whose number agrees; whether there is such a twin, other pairs tell.
     """
-    unlike = f"gamma_forename BETWEEN 0 AND {level_number('forename', 'dice_60')}"
+    return f"({agrees_sql()} AND {_unlike_sql()})"
+
+
+def _unlike_sql() -> str:
+    unlike = f"gamma_forename BETWEEN 0 AND {level_number('forename', 'dice_45')}"
     return (
-        f"({agrees_sql()} AND {unlike} AND NOT {unrelated_sql()}"
+        f"({unlike} AND NOT {unrelated_sql()}"
         f" AND gamma_birth_date = {level_number('birth_date', 'exact')})"
     )
+
+
+def perhaps_twin_sql() -> str:
+    """What twins look like, whether or not their forenames resemble one another."""
+    return f"({_unlike_sql()} AND NOT {agrees_sql()})"
 
 
 def twin_sql() -> str:

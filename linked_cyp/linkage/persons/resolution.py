@@ -27,6 +27,7 @@ from linked_cyp.linkage.pairs.edges import (
     EDGE_CLASSES,
     classed_pairs_sql,
     other_twin_sql,
+    perhaps_twin_sql,
     prior_weight,
     second_number_sql,
     twin_sql,
@@ -126,12 +127,14 @@ def _pairs_sql(con: duckdb.DuckDBPyConnection, chosen: Parameters) -> str:
     return f"""
         SELECT l.number AS a, r.number AS b, round(match_weight, 6) AS weight,
                edge_class::ENUM({classes}) AS edge_class, is_twin, is_enough, vouches,
-               one_pupil, other_twin, alike
+               one_pupil, other_twin, alike, perhaps_twin
         FROM (SELECT *, {is_twin} AS is_twin, {vouching_sql()} AS vouches,
                      {second_number_sql()} AS one_pupil, {other_twin_sql()} AS other_twin,
+                     {perhaps_twin_sql()} AS perhaps_twin,
                      gamma_forename >= {level_number("forename", "form")} AS alike,
                      weight >= CASE edge_class {enough} END AS is_enough
-              FROM {classed_pairs_sql(prior_weight(con))} WHERE is_enough OR is_twin)
+              FROM {classed_pairs_sql(prior_weight(con))}
+              WHERE is_enough OR is_twin OR perhaps_twin)
         JOIN temp.resolving l ON l.record_key = record_key_l
         JOIN temp.resolving r ON r.record_key = record_key_r
     """
@@ -171,10 +174,15 @@ def _resolved(
 def _with_one_upn(records: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """The UPNs that one pupil has under otherwise equal records count as one: the smallest.
 
-    What was ``upn`` stands in ``own_upn``.
+    What was ``upn`` stands in ``own_upn``. Not where such a number is also with another forename.
     """
     upn = records["upn"].to_numpy()
-    overwhelming = pairs.filter(pl.col("one_pupil") & pl.col("is_enough"))
+    doubted = pairs.filter("other_twin").select(pl.concat_list("a", "b").alias("n")).explode("n")
+    overwhelming = pairs.filter(
+        pl.col("one_pupil")
+        & pl.col("is_enough")
+        & ~pl.any_horizontal(pl.col("a", "b").is_in(doubted["n"].implode()))
+    )
     left, right = upn[overwhelming["a"].to_numpy()], upn[overwhelming["b"].to_numpy()]
     two = (left != -1) & (right != -1) & (left != right)
     tokens = np.unique(upn)
@@ -203,7 +211,7 @@ def _other_twins(pairs: pl.DataFrame) -> pl.DataFrame:
     Nothing in it tells whose it is: both are held for review.
     """
     twins = pl.concat(
-        [pairs.filter("is_twin").select(one=x, other=y) for x, y in (("a", "b"), ("b", "a"))]
+        [pairs.filter("perhaps_twin").select(one=x, other=y) for x, y in (("a", "b"), ("b", "a"))]
     )
     sides = {
         kind: pl.concat(
