@@ -54,6 +54,7 @@ def edge_class_sql() -> str:
         f" CASE WHEN {other_date} AND NOT {alike} THEN 'borrowed' ELSE 'identifier' END"
         f" WHEN gamma_forename = {level_number('forename', NULL_LEVEL)} THEN 'nameless'"
         f" WHEN {same_date} AND NOT {alike} AND {form} AND {one_home} AND {unrelated_sql()}"
+        f" AND gamma_surname <> {level_number('surname', NULL_LEVEL)}"
         " THEN 'home'"
         f" WHEN {other_date} OR NOT {alike} AND {one_home} THEN 'household'"
         " ELSE 'named' END)"

@@ -49,7 +49,7 @@ def agreement(encoded: pl.DataFrame, left: int, right: int, hardened: bool = Tru
     con = duckdb.connect()
     con.register("records", encoded.to_arrow())
     comparisons = compared.comparison_levels(hardened)
-    gammas = ", ".join(f"{_case(name, rules)} AS {name}" for name, rules in comparisons.items())
+    gammas = ", ".join(f"{_case(rules)} AS {name}" for name, rules in comparisons.items())
     sides = ", ".join(f"{s}.{c} AS {c}_{s}" for c in encoded.columns for s in "lr")
     (row,) = con.execute(
         f"SELECT {gammas} FROM (SELECT {sides} FROM records l, records r"

@@ -16,6 +16,7 @@ from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.expectations import CheckOutcome, run_rules
 from linked_cyp.identity.comparisons import NULL_LEVEL, comparison_levels, level_number
+from linked_cyp.identity.person_records import DDL
 from linked_cyp.linkage.attacks.store import Attacked, write_attacks
 from linked_cyp.linkage.attacks.suite import SCHEMA as ATTACKS
 from linked_cyp.linkage.pairs.edges import classed_pairs_sql, prior_weight
@@ -434,6 +435,7 @@ def test_a_decision_that_was_applied_still_tells_of_its_kind():
         f"""CREATE TABLE pairs AS SELECT n AS record_key_l, n + 100 AS record_key_r,
             21.0 AS match_weight, 1 AS model_id, {gammas} FROM range(1, 41) r(n);
         CREATE TABLE number_holder (record_key BIGINT, holder BIGINT);
+        CREATE TABLE person_record ({DDL});
         CREATE TABLE model AS SELECT 1 AS model_id,
             '{{"probability_two_random_records_match": 0.5}}' AS settings;
         CREATE TABLE person AS SELECT record_key_l AS record_key, record_key_l AS cluster FROM pairs

@@ -488,6 +488,9 @@ def test_thresholds_that_are_set_are_in_force_in_the_next_run(con):
     ]
 
 
+HOME = {"birth_date": "exact", "postcode": "exact"}
+
+
 def test_every_class_has_a_threshold():
     assert set(parameters().thresholds) == set(EDGE_CLASSES)
 
@@ -504,6 +507,10 @@ def test_every_class_has_a_threshold():
         ({"forename": "sound", "birth_date": "exact", "postcode": "differ"}, "named"),
         ({"forename": "sound", "birth_date": "exact", "postcode": "exact"}, "household"),
         ({"forename": "exact", "birth_date": "differ", "postcode": "exact"}, "household"),
+        (HOME | {"forename": "sound", "surname": "differ"}, "home"),
+        (HOME | {"forename": "form", "surname": "part"}, "home"),
+        (HOME | {"forename": "sound", "surname": "exact"}, "household"),
+        (HOME | {"forename": "dice_60", "surname": "differ"}, "household"),
     ],
 )
 def test_edge_classes(levels, expected):

@@ -115,7 +115,7 @@ def test_twins_stay_apart(linked, people):
 RELATIONS = {"bridge": "warehouse.linkage.bridge"}
 COPIED = (
     *(set(RULES) - {"bridge"}),
-    *("refused", "event", "source", "identifier_alias", "blocking", "decision"),
+    *("refused", "event", "source", "identifier_alias", "blocking", "decision", "second_upn"),
 )
 
 
