@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from linked_cyp.ingest import deliveries, periods, volume
-from linked_cyp.ingest.readers import conform, staging
+from linked_cyp.ingest import volume
 from linked_cyp_tests.mangled import machine
 from linked_cyp_tests.mangled.__main__ import known_silent, table
 from linked_cyp_tests.mangled.machine import EQUAL, REFUSED, SILENT, Bench, Verdict
@@ -25,12 +24,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("mangled")
     machine.invent(made)
     return made
-
-
-@pytest.fixture(scope="module")
-def ssda903(home: Path) -> Iterator[Bench]:
-    with machine.bench(home, "ssda903", home / "bench") as at:
-        yield at
 
 
 @pytest.fixture(scope="module")
@@ -59,65 +52,9 @@ def off(*_: Any, **__: Any) -> tuple[()]:
     return ()
 
 
-def untrimmed(text: str, space: str = "any") -> str:
-    return f"nullif({text}, '')"
-
-
-def _only_digits(typed: Callable[..., str]) -> Callable[..., str]:
-    def strict(column: Any, formats: Sequence[str], text: str) -> str:
-        if column.type == "integer":
-            return f"CASE WHEN regexp_full_match({text}, '[0-9]+') THEN {text}::BIGINT END"
-        return typed(column, formats, text)
-
-    return strict
-
-
-def _all_harmless(patch: pytest.MonkeyPatch) -> None:
-    """Rows set aside count for nothing; nor does the size of what is left."""
-    counted = deliveries.problem_counts
-
-    def none_harmful(*given: Any) -> dict[str, int]:
-        found = dict(counted(*given))
-        return {**found, "harmless": found["rows"] + found["file_rows"]}
-
-    patch.setattr(deliveries, "problem_counts", none_harmful)
-    patch.setattr(volume, "refusals", off)
-
-
-# A guard, how it is switched off, and a way that only it holds back. In the first four what was
-# spoilt is read as it was meant; in the others it is refused.
+# A guard, how it is switched off, and a way that only it holds back.
 Off = Callable[[pytest.MonkeyPatch], None]
 GUARDS: dict[str, tuple[str, str, Off]] = {
-    "cells are trimmed": (
-        "ssda903",
-        "codes_no_break_space",
-        lambda patch: patch.setattr(conform, "present_text", untrimmed),
-    ),
-    "a repeated row is a repeat": (
-        "ssda903",
-        "rows_doubled",
-        lambda patch: patch.setattr(staging, "_repeated_keys", off),
-    ),
-    "missing words are no dates": (
-        "ssda903",
-        "integers_point_zero",
-        lambda patch: patch.setattr(conform, "typed", _only_digits(conform.typed)),
-    ),
-    "yes and no are read in any words": (
-        "ssda903",
-        "flags_as_words",
-        lambda patch: patch.setattr(conform, "FALSE_WORDS", ("0", "false")),
-    ),
-    "days lie in the folder's period": (
-        "ssda903",
-        "dates_four_years_on",
-        lambda patch: patch.setattr(periods, "_happened", off),
-    ),
-    "a return is of its folder's period": (
-        "ssda903",
-        "in_the_folder_of_another_period",
-        lambda patch: patch.setattr(periods, "refusals", off),
-    ),
     "a census is as large as last term's": (
         "school_census",
         "half_the_rows",
@@ -127,16 +64,6 @@ GUARDS: dict[str, tuple[str, str, Off]] = {
         "school_census",
         "a_twentieth_of_the_rows",
         lambda patch: patch.setattr(volume, "_out_of", off),
-    ),
-    "a required table must be there": (
-        "ssda903",
-        "a_page_instead_of_the_file",
-        lambda patch: patch.setattr(deliveries, "_structure", off),
-    ),
-    "most rows must be sound": (
-        "ssda903",
-        "dates_month_first",
-        _all_harmless,
     ),
 }
 
