@@ -11,6 +11,7 @@
 # make generated are the generated files current?
 # make lock      renew requirements.lock from pyproject.toml
 # make clean     take away environments, data and what dbt compiled
+# make validator-page  the check of a return as a static folder for a web browser (needs npm)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +27,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # each of them compiles all of it anew (6 processor seconds to collect the tests, measured).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test coverage unit pipeline mangle test-spark ui check generated lock setup clean
+.PHONY: help demo validator-page test coverage unit pipeline mangle test-spark ui check generated lock setup clean
 
 help:
 	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST)) | sed '/^Modules/,$$d'
@@ -70,6 +71,13 @@ generated: $(READY)
 	$(BIN)/python -m linked_cyp.curated.sources --check
 	$(BIN)/python -m linked_cyp.metadata.dictionary --check
 	$(BIN)/python -m linked_cyp.metadata.feed_table --check
+
+# npm's packages are fetched at build time, by the hashes of package-lock.json; nothing of theirs runs here.
+validator-page: $(READY)
+	mkdir -p .npm
+	cp linked_cyp/supplier/browser/package.json linked_cyp/supplier/browser/package-lock.json .npm
+	npm ci --prefix .npm --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m linked_cyp.supplier.browser.build validator-page .npm/node_modules
 
 setup: $(READY)
 
