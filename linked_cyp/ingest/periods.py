@@ -18,6 +18,7 @@ from linked_cyp.contracts.model import Column, Contract
 from linked_cyp.core.sql import quoted
 from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.readers import Staged
+from linked_cyp.ingest.readers.conform import TEXT_PREFIX
 
 TERMS = {"aut": "autumn", "spr": "spring", "sum": "summer"}
 # Share of the rows that may say another period than the folder: one school's old header, say.
@@ -133,7 +134,8 @@ def _happened(
                 continue
             text = quoted(name)
             found = con.execute(
-                f"SELECT count({text}), count(*) FILTER ({text}::DATE BETWEEN ? AND ?),"
+                f"SELECT count({quoted(TEXT_PREFIX + name)}),"
+                f" count(*) FILTER ({text}::DATE BETWEEN ? AND ?),"
                 f" count(*) FILTER ({text}::DATE > ?) FROM {item.relation}",
                 [first, closed, closed],
             ).fetchone() or (0, 0, 0)
