@@ -64,6 +64,7 @@ def opened_page(
 
 def wait(page: Any, state: str, seconds: int = 120) -> None:
     # by selector: a function would have to be evaluated, which the page's policy forbids
+    # a page that could not start says so in its own words
     states = ", ".join(f'body[data-state="{name}"]' for name in ("failed", state))
     page.wait_for_selector(states, timeout=seconds * 1000)
 
