@@ -30,7 +30,7 @@ from linked_cyp.pages import render, write_page
 HERE = Path(__file__).resolve().parent
 # Stamp of every member, so that the same sources give the same archive.
 _STAMP = (2020, 1, 1, 0, 0, 0)
-_PURE = ("jinja2", "markupsafe")
+_PURE = ("jinja2", "markupsafe", "ftfy", "wcwidth")
 _PYODIDE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 _DUCKDB = ("duckdb-eh.wasm",)
 _NEEDED = """

@@ -10,9 +10,14 @@ def string():
     return None
 
 
+int32 = int64 = string
+
+
 def array(values, kind=None):
     return list(values)
 
 
-def table(columns, names):
+def table(columns, names=None):
+    if names is None:
+        columns, names = list(columns.values()), list(columns)
     return Table(columns, names)
