@@ -22,12 +22,17 @@ class value_free:
     together with causes and contexts. So neither ``__cause__`` nor ``__context__`` of the new
     error leads back to the original. What is kept is its type and where it happened.
 
+    Args:
+        doing: what is done inside, for the message.
+        only: the exceptions to turn; by default all.
+
     Raises:
         LinkedCypError: ``"<doing>: <type of the original exception> (<module>:<line>)"``.
     """
 
-    def __init__(self, doing: str) -> None:
+    def __init__(self, doing: str, only: type[Exception] = Exception) -> None:
         self.doing = doing
+        self.only = only
 
     def __enter__(self) -> None:
         return None
@@ -38,7 +43,7 @@ class value_free:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, LinkedCypError):
+        if not isinstance(error, self.only) or isinstance(error, LinkedCypError):
             return
         safe = LinkedCypError(f"{self.doing}: {type(error).__name__}{place(trace)}")
         try:
@@ -50,26 +55,33 @@ class value_free:
 Step = TypeVar("Step", bound=Callable[..., Any])
 
 
-def door(step: Step) -> Step:
-    """Guard a step that the orchestrator calls: whatever a forgotten :class:`value_free` inside
-    lets through becomes value-free here, before anything logs or stores it."""
-    doing = f"in the step {step.__name__}"
-    if inspect.isgeneratorfunction(step):
+def door(doing: str) -> Callable[[Step], Step]:
+    """Guard a step that the orchestrator calls: whatever is raised inside becomes value-free here,
+    before anything logs or stores it.
 
-        @wraps(step)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            with value_free(doing):
-                yield from step(*args, **kwargs)
+    Args:
+        doing: what the step does, for its error.
+    """
 
-    else:
+    def behind(step: Step) -> Step:
+        if inspect.isgeneratorfunction(step):
 
-        @wraps(step)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            with value_free(doing):
-                return step(*args, **kwargs)
+            @wraps(step)
+            def guarded(*args: Any, **kwargs: Any) -> Any:
+                with value_free(doing):
+                    yield from step(*args, **kwargs)
 
-    guarded.is_door = True  # type: ignore[attr-defined]
-    return cast(Step, guarded)
+        else:
+
+            @wraps(step)
+            def guarded(*args: Any, **kwargs: Any) -> Any:
+                with value_free(doing):
+                    return step(*args, **kwargs)
+
+        guarded.is_door = True  # type: ignore[attr-defined]
+        return cast(Step, guarded)
+
+    return behind
 
 
 def place(trace: TracebackType | None) -> str:

@@ -12,7 +12,7 @@ from dagster_dbt import (
 )
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.curated import manifest as dbt_manifest
 from linked_cyp.curated.build import finish, prepared, refuse_failed
@@ -105,10 +105,9 @@ def curated() -> dg.Definitions:
         name="dbt",
         pool="warehouse",
     )
-    @door
+    @door("building the curated tables")
     def dbt(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free("building the curated tables"):
-            yield from build(context, stores)
+        yield from build(context, stores)
 
     return dg.Definitions(assets=[dbt])
 

@@ -44,8 +44,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for run in dead:
         instance.report_run_failed(run, "Its process was killed. It is taken up again by itself.")
     for run_id in _holders(instance):
-        run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
+        holder = instance.get_run_by_id(run_id)
+        if holder is None or holder.is_finished:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return [run.run_id for run in dead]
 

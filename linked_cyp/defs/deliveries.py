@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.curated import models
@@ -73,25 +73,24 @@ def deliveries() -> dg.Definitions:
         check_specs=checks.specs(LEDGER, LEDGER_RULES),
         pool="warehouse",
     )
-    @door
+    @door("bringing the ledger into the warehouse")
     def ledger(
         context: dg.AssetExecutionContext, config: Rebuild, stores: dg.ResourceParam[Stores]
     ) -> Iterator:
-        with value_free("bringing the ledger into the warehouse"):
-            counts = erasure.sync(stores)
-            if config.rebuild:
-                erasure.owe(stores)
-            yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(LEDGER),
-                metadata={
-                    "dagster/row_count": counts["deliveries"],
-                    "deliveries erased": counts["erased"],
-                },
+        counts = erasure.sync(stores)
+        if config.rebuild:
+            erasure.owe(stores)
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(LEDGER),
+            metadata={
+                "dagster/row_count": counts["deliveries"],
+                "deliveries erased": counts["erased"],
+            },
+        )
+        with stores.connect(warehouse="rw") as connection:
+            yield from checks.checked(
+                connection, LEDGER, "warehouse.pseudonymised.delivery", LEDGER_RULES, context
             )
-            with stores.connect(warehouse="rw") as connection:
-                yield from checks.checked(
-                    connection, LEDGER, "warehouse.pseudonymised.delivery", LEDGER_RULES, context
-                )
 
     @dg.multi_asset(
         name="erasure",
@@ -108,11 +107,10 @@ def deliveries() -> dg.Definitions:
         ],
         pool="warehouse",
     )
-    @door
+    @door("writing the stores anew")
     def erase(stores: dg.ResourceParam[Stores]) -> dg.MaterializeResult:
-        with value_free("writing the stores anew"):
-            return dg.MaterializeResult(
-                asset_key=dg.AssetKey(ERASURE), metadata={"files rewritten": erasure.settle(stores)}
-            )
+        return dg.MaterializeResult(
+            asset_key=dg.AssetKey(ERASURE), metadata={"files rewritten": erasure.settle(stores)}
+        )
 
     return dg.Definitions(assets=[ledger, erase])

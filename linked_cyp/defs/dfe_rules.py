@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import Contract, load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.dfe_rules.checks import PublishedRule, judged, published
 from linked_cyp.expectations import CheckOutcome
@@ -57,15 +57,12 @@ def judge(contract: Contract) -> dg.AssetChecksDefinition:
         description=f"Judge one delivery of {contract.title} by the Department's rules. The ingest "
         "does so; do it again when last year's return came later. Warnings only.",
     )
-    @door
+    @door(f"judging a delivery of {contract.feed}")
     def step(
         context: dg.AssetCheckExecutionContext, config: Which, stores: dg.ResourceParam[Stores]
     ) -> Iterator:
         delivery_id = config.delivery_id
-        with (
-            value_free(f"judging a delivery of {contract.feed}"),
-            stores.connect(identifiable="rw") as con,
-        ):
+        with stores.connect(identifiable="rw") as con:
             pseudonymise.refuse_unaccepted(con, delivery_id)
             is_encoded = received.is_held(con, delivery_id)
             verdicts = judged(con, contract, delivery_id, is_encoded=is_encoded)

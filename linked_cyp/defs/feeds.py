@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import Contract, Table, load_contracts
-from linked_cyp.core.errors import LinkedCypError, door, value_free
+from linked_cyp.core.errors import LinkedCypError, door
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, dfe_rules, metadata
 from linked_cyp.dfe_rules.checks import judged
@@ -68,18 +68,17 @@ def raw(contract: Contract) -> dg.AssetsDefinition:
         description=f"Read one delivery of {contract.title}: every row into a raw table, or into "
         "quarantine with a reason.",
     )
-    @door
+    @door(f"ingesting a delivery of {contract.feed}")
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free(f"ingesting a delivery of {contract.feed}"):
-            outcome, verdicts, by_department = ingest(
-                stores,
-                contract,
-                context.partition_key,
-                context.run.run_id,
-                lambda con, is_encoded: judged(
-                    con, contract, context.partition_key, is_encoded=is_encoded
-                ),
-            )
+        outcome, verdicts, by_department = ingest(
+            stores,
+            contract,
+            context.partition_key,
+            context.run.run_id,
+            lambda con, is_encoded: judged(
+                con, contract, context.partition_key, is_encoded=is_encoded
+            ),
+        )
         for table in contract.tables.values():
             yield raw_result(table, outcome)
         if outcome.status not in PROCESSABLE:
@@ -120,12 +119,11 @@ def pseudonymised(contract: Contract) -> dg.AssetsDefinition:
         partitions_def=partitions(contract.feed),
         description=f"Pseudonymise one accepted delivery of {contract.title}.",
     )
-    @door
+    @door(f"pseudonymising a delivery of {contract.feed}")
     def step(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free(f"pseudonymising a delivery of {contract.feed}"):
-            written, verdicts = pseudonymise_accepted(
-                stores, contract, context.partition_key, context.run.run_id
-            )
+        written, verdicts = pseudonymise_accepted(
+            stores, contract, context.partition_key, context.run.run_id
+        )
         for table in contract.tables.values():
             key = pseudonymised_key(contract.feed, table.name)
             yield dg.MaterializeResult(

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import Contract, load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.curated.build import DBT
 from linked_cyp.defs import checks, metadata
@@ -108,12 +108,9 @@ def person_record(
         "applied: without the lists that the feeds need, nothing is built.",
         kinds={"polars"},
     )
-    @door
+    @door("building person records")
     def records(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with (
-            value_free("building person records"),
-            stores.connect(identifiable="ro", linkage="rw") as connection,
-        ):
+        with stores.connect(identifiable="ro", linkage="rw") as connection:
             _owed(connection, PERSON_RECORD, context)
             counts = build_person_records(
                 connection,
@@ -138,14 +135,11 @@ def model() -> dg.AssetsDefinition:
         "training again is a deliberate act (config `retrain`).",
         kinds={"splink"},
     )
-    @door
+    @door("training the linkage model")
     def trained(
         context: dg.AssetExecutionContext, config: Training, stores: dg.ResourceParam[Stores]
     ) -> Iterator:
-        with (
-            value_free("training the linkage model"),
-            stores.connect(linkage="rw") as connection,
-        ):
+        with stores.connect(linkage="rw") as connection:
             _owed(connection, MODEL, context)
             current = train(connection)
             changes: dict[str, float] = {}
@@ -175,12 +169,9 @@ def pairs() -> dg.AssetsDefinition:
         "pattern of agreement.",
         kinds={"splink"},
     )
-    @door
+    @door("scoring candidate pairs")
     def scored(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with (
-            value_free("scoring candidate pairs"),
-            stores.connect(linkage="rw") as connection,
-        ):
+        with stores.connect(linkage="rw") as connection:
             _owed(connection, PAIRS, context)
             counts = predict(connection, spark=Spark.chosen(stores.settings))
             yield dg.MaterializeResult(
@@ -201,12 +192,9 @@ def person() -> dg.AssetsDefinition:
         "keeps apart.",
         kinds={"polars"},
     )
-    @door
+    @door("resolving pairs to persons")
     def resolved(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with (
-            value_free("resolving pairs to persons"),
-            stores.connect(linkage="rw") as connection,
-        ):
+        with stores.connect(linkage="rw") as connection:
             _owed(connection, PERSON, context)
             counts = resolve(connection)
             yield dg.MaterializeResult(
@@ -226,12 +214,9 @@ def registry() -> dg.AssetsDefinition:
         "as events with their date; nobody else's id changes.",
         kinds={"polars"},
     )
-    @door
+    @door("updating the registry of persons")
     def registered(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with (
-            value_free("updating the registry of persons"),
-            stores.connect(linkage="rw") as connection,
-        ):
+        with stores.connect(linkage="rw") as connection:
             _owed(connection, REGISTRY, context)
             events = update_registry(connection)
             yield dg.MaterializeResult(
@@ -252,12 +237,9 @@ def bridge() -> dg.AssetsDefinition:
         kinds=set(),
         identifiable=False,
     )
-    @door
+    @door("publishing the bridge")
     def published(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with (
-            value_free("publishing the bridge"),
-            stores.connect(linkage="rw", warehouse="rw") as connection,
-        ):
+        with stores.connect(linkage="rw", warehouse="rw") as connection:
             provenance.refuse_failed(connection, "linkage")
             # From here on nothing is released until this bridge was checked and reported on.
             report_rules.owe(connection, run_id=context.run.run_id)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.expectations import run_rules
@@ -48,23 +48,22 @@ def attack() -> dg.AssetsDefinition:
         check_specs=checks.specs(ATTACK, RULES),
         pool="linkage",
     )
-    @door
+    @door("attacking the store's person records")
     def attacked(
         context: dg.AssetExecutionContext, config: Attack, stores: dg.ResourceParam[Stores]
     ) -> Iterator:
-        with value_free("attacking the store's person records"):
-            contracts = load_contracts(Settings.from_environment().contracts)
-            attacks = attack_store(stores, contracts, children=config.children, seeds=config.seeds)
-            with stores.connect(linkage="ro") as connection:
-                yield dg.MaterializeResult(
-                    asset_key=dg.AssetKey(ATTACK),
-                    metadata={
-                        "children": attacks["children"][0],
-                        "seeds": config.seeds,
-                        **metadata.stored(connection, TABLE),
-                    },
-                )
-                # Not recorded: the bridge and the gate refuse whatever failed in the stores.
-                yield from checks.results(ATTACK, run_rules(connection, TABLE, RULES))
+        contracts = load_contracts(Settings.from_environment().contracts)
+        attacks = attack_store(stores, contracts, children=config.children, seeds=config.seeds)
+        with stores.connect(linkage="ro") as connection:
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(ATTACK),
+                metadata={
+                    "children": attacks["children"][0],
+                    "seeds": config.seeds,
+                    **metadata.stored(connection, TABLE),
+                },
+            )
+            # Not recorded: the bridge and the gate refuse whatever failed in the stores.
+            yield from checks.results(ATTACK, run_rules(connection, TABLE, RULES))
 
     return attacked

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
@@ -43,26 +43,25 @@ def report() -> dg.AssetsDefinition:
         check_specs=checks.specs(REPORT, RULES),
         pool="warehouse",
     )
-    @door
+    @door("reporting on the linkage")
     def written(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free("reporting on the linkage"):
-            with stores.connect(warehouse="rw") as connection:
-                rules.owe(connection, run_id=context.run.run_id)
-            # altair, vl-convert and splink are slow to load
-            run = import_module("linked_cyp.linkage.report.run")
-            contracts = load_contracts(Settings.from_environment().contracts)
-            done = run.write_report(stores, contracts)
-            with stores.connect(warehouse="rw") as connection:
-                yield dg.MaterializeResult(
-                    asset_key=dg.AssetKey(REPORT),
-                    metadata={
-                        "report": str(done.path),
-                        "run": done.run_id,
-                        **headline(done.measures),
-                        **metadata.stored(connection, TABLE),
-                    },
-                )
-                yield from checks.checked(connection, REPORT, TABLE, RULES, context)
+        with stores.connect(warehouse="rw") as connection:
+            rules.owe(connection, run_id=context.run.run_id)
+        # altair, vl-convert and splink are slow to load
+        run = import_module("linked_cyp.linkage.report.run")
+        contracts = load_contracts(Settings.from_environment().contracts)
+        done = run.write_report(stores, contracts)
+        with stores.connect(warehouse="rw") as connection:
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(REPORT),
+                metadata={
+                    "report": str(done.path),
+                    "run": done.run_id,
+                    **headline(done.measures),
+                    **metadata.stored(connection, TABLE),
+                },
+            )
+            yield from checks.checked(connection, REPORT, TABLE, RULES, context)
 
     return written
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import checks, metadata
 from linked_cyp.defs.deliveries import LEDGER
@@ -83,25 +83,23 @@ def postcode() -> dg.AssetsDefinition:
         check_specs=checks.specs(POSTCODE, rules),
         pool="warehouse",
     )
-    @door
+    @door("preparing the postcode directory")
     def prepared(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free("preparing the postcode directory"):
-            directory = reference.postcode_directory(stores.settings)
-            areas = {
-                f"postcodes without {code}": directory[code].null_count()
-                for code in reference.AREAS
-            }
-            yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(POSTCODE),
-                metadata={"dagster/row_count": directory.height, **areas},
+        directory = reference.postcode_directory(stores.settings)
+        areas = {
+            f"postcodes without {code}": directory[code].null_count() for code in reference.AREAS
+        }
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(POSTCODE),
+            metadata={"dagster/row_count": directory.height, **areas},
+        )
+        with stores.connect(warehouse="rw") as connection:
+            connection.register("postcode_directory", directory.to_arrow())
+            outcomes = run_rules(connection, "postcode_directory", rules)
+            provenance.record_checks(
+                connection, "warehouse", {tuple(POSTCODE): outcomes}, run_id=context.run.run_id
             )
-            with stores.connect(warehouse="rw") as connection:
-                connection.register("postcode_directory", directory.to_arrow())
-                outcomes = run_rules(connection, "postcode_directory", rules)
-                provenance.record_checks(
-                    connection, "warehouse", {tuple(POSTCODE): outcomes}, run_id=context.run.run_id
-                )
-            yield from checks.results(POSTCODE, outcomes)
+        yield from checks.results(POSTCODE, outcomes)
 
     return prepared
 
@@ -121,24 +119,23 @@ def establishment() -> dg.AssetsDefinition:
         check_specs=checks.specs(ESTABLISHMENT, ESTABLISHMENT_RULES),
         pool="warehouse",
     )
-    @door
+    @door("writing the establishments")
     def published(context: dg.AssetExecutionContext, stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free("writing the establishments"):
-            file = reference.establishments_file(stores.settings)
-            listed = reference.load_establishments(file)
-            contracts = load_contracts(stores.settings.contracts).values()
-            relation = reference.ESTABLISHMENT_TABLE
-            with stores.connect(warehouse="rw") as connection:
-                reference.publish_establishments(connection, contracts, stores.keys(), listed)
-                yield dg.MaterializeResult(
-                    asset_key=dg.AssetKey(ESTABLISHMENT),
-                    metadata={
-                        "establishments in the list": listed.height,
-                        **metadata.stored(connection, relation),
-                    },
-                )
-                yield from checks.checked(
-                    connection, ESTABLISHMENT, relation, ESTABLISHMENT_RULES, context
-                )
+        file = reference.establishments_file(stores.settings)
+        listed = reference.load_establishments(file)
+        contracts = load_contracts(stores.settings.contracts).values()
+        relation = reference.ESTABLISHMENT_TABLE
+        with stores.connect(warehouse="rw") as connection:
+            reference.publish_establishments(connection, contracts, stores.keys(), listed)
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(ESTABLISHMENT),
+                metadata={
+                    "establishments in the list": listed.height,
+                    **metadata.stored(connection, relation),
+                },
+            )
+            yield from checks.checked(
+                connection, ESTABLISHMENT, relation, ESTABLISHMENT_RULES, context
+            )
 
     return published

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import door, value_free
+from linked_cyp.core.errors import door
 from linked_cyp.core.settings import Settings
 from linked_cyp.defs import metadata
 from linked_cyp.defs.curated import models
@@ -59,34 +59,32 @@ def project_release(project: Project) -> dg.AssetsDefinition:
         ],
         pool="warehouse",
     )
-    @door
+    @door(f"releasing {project.name}")
     def step(stores: dg.ResourceParam[Stores]) -> Iterator:
-        with value_free(f"releasing {project.name}"):
-            policy = load_policy(stores.settings.opt_outs)
-            contracts = load_contracts(stores.settings.contracts)
-            told = truth.ask(stores, contracts, policy)
-            today = dt.datetime.now(dt.UTC).date()
-            with stores.connect(warehouse="ro") as connection:
-                reasons = refusals(connection, told, policy, today, contracts)
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=GATES,
-                passed=not reasons,
-                metadata={"reasons": len(reasons)},
-            )
-            published = publish(stores.settings, project.name, keys=stores.keys())
-            yield dg.MaterializeResult(
-                asset_key=key,
-                metadata={
-                    "release": published.release_id,
-                    "file": dg.MetadataValue.path(str(published.path)),
-                    "content hash": published.content_hash,
-                    "published anew": published.created,
-                    "tables with small differences": ", ".join(published.small_differences)
-                    or "none",
-                    "older releases with small differences": ", ".join(published.small_beside)
-                    or "none",
-                },
-            )
+        policy = load_policy(stores.settings.opt_outs)
+        contracts = load_contracts(stores.settings.contracts)
+        told = truth.ask(stores, contracts, policy)
+        today = dt.datetime.now(dt.UTC).date()
+        with stores.connect(warehouse="ro") as connection:
+            reasons = refusals(connection, told, policy, today, contracts)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=GATES,
+            passed=not reasons,
+            metadata={"reasons": len(reasons)},
+        )
+        published = publish(stores.settings, project.name, keys=stores.keys())
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata={
+                "release": published.release_id,
+                "file": dg.MetadataValue.path(str(published.path)),
+                "content hash": published.content_hash,
+                "published anew": published.created,
+                "tables with small differences": ", ".join(published.small_differences) or "none",
+                "older releases with small differences": ", ".join(published.small_beside)
+                or "none",
+            },
+        )
 
     return step

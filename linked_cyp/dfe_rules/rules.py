@@ -215,10 +215,11 @@ def codes_expected(feed: str, year: int) -> Mapping[str, tuple[tuple[str, str], 
 
 
 def _labelled(feed: str, year: int, spec: str | Sequence[Any]) -> list[tuple[str, str]]:
-    known = definitions(feed).codes.get(spec) if isinstance(spec, str) else spec
-    if known is not None:
-        return [(str(code), "") for code in known]
-    return [(c.code, c.label) for c in _codesets()[spec].at(year).codes]
+    if isinstance(spec, str):
+        if spec not in definitions(feed).codes:
+            return [(c.code, c.label) for c in _codesets()[spec].at(year).codes]
+        spec = definitions(feed).codes[spec]
+    return [(str(code), "") for code in spec]
 
 
 @cache

@@ -191,4 +191,5 @@ def validate(
         ],
         runtime_configuration={"result_format": RESULT_FORMAT, "catch_exceptions": False},
     )
-    return {result.expectation_config.meta["rule"]: result for result in results}
+    configured = ((result.expectation_config, result) for result in results)
+    return {config.meta["rule"]: result for config, result in configured if config}

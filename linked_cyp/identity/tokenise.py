@@ -82,8 +82,9 @@ def own_tokens(keys: Keys, kind: str, feed: str, messages: pl.DataFrame) -> pl.S
 
 def rule_for(column: Column) -> identifiers.Rule:
     """How a column's values are spelt before they are hashed, from what its contract says it is."""
-    if column.identifier_type in identifiers.IDENTIFIERS:
-        return identifiers.IDENTIFIERS[column.identifier_type].standardise
+    known = identifiers.IDENTIFIERS.get(column.identifier_type or "")
+    if known:
+        return known.standardise
     return _ROLES.get(column.linkage_role or "", identifiers.standardise_id)
 
 

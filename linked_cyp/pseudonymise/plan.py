@@ -164,7 +164,9 @@ def withheld(table: Table) -> str:
     All of them, as one may give away the other: a medicine and its class.
     """
     tests = []
-    for column in (c for c in table.columns if c.withheld):
+    for column in table.columns:
+        if column.withheld is None:
+            continue
         name = f"coalesce(r.{quoted(column.name)}, '')"
         whole = [c for c in column.withheld.values if not c.endswith("*")]
         tests.append(f"{name} IN ({', '.join(literal(code) for code in whole)})" if whole else "")

@@ -70,7 +70,8 @@ class Stores:
             modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
 
         Raises:
-            LinkedCypError: an unknown store or a wrong key.
+            LinkedCypError: an unknown store or a wrong key; or, without its message, what DuckDB
+                raised inside.
             Held: a store is still held after the wait.
         """
         unknown = set(modes) - set(STORES)
@@ -84,7 +85,9 @@ class Stores:
         try:
             for store, mode in modes.items():
                 self._attach(connection, store, mode, wait_seconds)
-            yield connection
+            # an error of DuckDB may hold a value; no statement on a store needs a guard of its own
+            with value_free(f"using {' and '.join(modes) or 'no store'}", only=duckdb.Error):
+                yield connection
         finally:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)

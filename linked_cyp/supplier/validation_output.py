@@ -402,7 +402,7 @@ def _lines_of(
         expected = "one of " + "; ".join(f"{c} {label}".strip() for c, label in valid)
     for number, value in zip(f.row_numbers, values, strict=True):
         row = rows.get((f.file, f.table or "", number))
-        if isinstance(f, Finding) and row and f.written in row.values:
+        if isinstance(f, Finding) and row and f.written and f.written in row.values:
             value = f"{f.written}={row.values[f.written]}"
         child, element = (row.child, row.element) if row else ("", "")
         where = (child, f.file, f.table or "", str(number), element)

@@ -6,7 +6,9 @@ hang together, and never exceeds the sessions that were possible.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -143,7 +145,10 @@ def _statuses(here: pl.DataFrame, care: Care, need: Need, term: Term) -> dict[st
 
 
 def _level(
-    settings: dict, here: pl.DataFrame, group: np.ndarray, status: dict[str, np.ndarray]
+    settings: Mapping[str, Any],
+    here: pl.DataFrame,
+    group: np.ndarray,
+    status: dict[str, np.ndarray],
 ) -> np.ndarray:
     effects = settings["absence"]["effects"]
     sen = here["sen"].to_numpy()
@@ -160,7 +165,7 @@ def _level(
 
 
 def _suspensions(
-    settings: dict,
+    settings: Mapping[str, Any],
     rng: np.random.Generator,
     here: pl.DataFrame,
     group: np.ndarray,
@@ -233,7 +238,7 @@ def _sessions_by_row(exclusions: pl.DataFrame, here: pl.DataFrame, size: int) ->
 
 
 def _reasons(
-    settings: dict,
+    settings: Mapping[str, Any],
     rng: np.random.Generator,
     here: pl.DataFrame,
     absent: np.ndarray,

@@ -6,7 +6,9 @@ that results of one child hang together and with the rest of his or her life.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -61,7 +63,7 @@ def _in_year(pupils: pl.DataFrame, group: int) -> pl.DataFrame:
     return pupils.filter(pl.col("group") == group)
 
 
-def _pupils(rules: dict, world: World, year: int) -> pl.DataFrame:
+def _pupils(rules: Mapping[str, Any], world: World, year: int) -> pl.DataFrame:
     """Pupils on the day that counts, with their year group, ability and marks of need."""
     day = day_of(year, rules["assessed"])
     held = world.education.enrolments.filter(
@@ -142,12 +144,12 @@ def _keys(pupils: pl.DataFrame) -> pl.DataFrame:
     return pupils.select("enrolment_id", "person_id", "academic_year")
 
 
-def _draw(rules: dict, rng: np.random.Generator, pupils: pl.DataFrame) -> np.ndarray:
+def _draw(rules: Mapping[str, Any], rng: np.random.Generator, pupils: pl.DataFrame) -> np.ndarray:
     noise = rng.normal(0, rules["noise"], pupils.height)
     return rules["own"] * pupils["ability"].to_numpy() + noise
 
 
-def _eyfsp(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _eyfsp(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     rules, rng = rules["eyfsp"], world.streams("eyfsp")
     own = rules["own"] * pupils["ability"].to_numpy()[:, None]
     latent = own + rng.normal(0, rules["noise"], (pupils.height, GOALS)) + rules["level"] + 0.55
@@ -159,7 +161,7 @@ def _eyfsp(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _phonics(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _phonics(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     """Year 1, and again in year 2 by those below the threshold."""
     rules, rng = rules["phonics"], world.streams("phonics")
     pupils = pupils.filter(pl.col("group").is_between(1, 2))
@@ -184,7 +186,7 @@ def _phonics(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ks1(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _ks1(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     rules, rng = rules["ks1"], world.streams("ks1")
     columns = {}
     for subject, shift in (("reading", 0.0), ("writing", -0.25), ("maths", 0.05), ("science", 0.4)):
@@ -204,14 +206,14 @@ def _judged(latent: np.ndarray, depth: float) -> pl.Series:
     return pl.Series(codes.tolist(), dtype=pl.String)
 
 
-def _mtc(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _mtc(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     rules, rng = rules["mtc"], world.streams("mtc")
     mark = np.clip(np.rint(_draw(rules, rng, pupils) + rules["level"]), 0, 25).astype(np.int64)
     missed = pl.Series(rng.random(pupils.height) < rules["not_taken"])
     return _keys(pupils).with_columns(mark=pl.Series(mark).set(missed, None))
 
 
-def _ks2(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _ks2(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     rules, rng = rules["ks2"], world.streams("ks2")
     size = pupils.height
     below = np.zeros(size)
@@ -233,7 +235,7 @@ def _ks2(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     return _keys(pupils).with_columns(**columns)
 
 
-def _ks4(rules: dict, world: World, pupils: pl.DataFrame, year: int) -> pl.DataFrame:
+def _ks4(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame, year: int) -> pl.DataFrame:
     progress = year not in rules["no_progress_8"]
     rules, rng = rules["ks4"], world.streams("ks4")
     score = np.clip(_draw(rules, rng, pupils) + rules["level"], 0, 90)
@@ -254,7 +256,7 @@ def _ks4(rules: dict, world: World, pupils: pl.DataFrame, year: int) -> pl.DataF
     )
 
 
-def _premium(rules: dict, pupils: pl.DataFrame) -> pl.DataFrame:
+def _premium(rules: Mapping[str, Any], pupils: pl.DataFrame) -> pl.DataFrame:
     """Pupils of compulsory age who attract the premium; looked-after children attract their own."""
     rates = rules["premium"]
     return pupils.filter(

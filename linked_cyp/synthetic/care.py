@@ -6,7 +6,9 @@ before ends with X1, and only the last carries the reason the period of care cea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,7 +62,9 @@ def build_care(
     return Care(periods, _episodes(settings, streams, places, periods))
 
 
-def _family_starts(settings: dict, streams: Streams, population: Population) -> pl.DataFrame:
+def _family_starts(
+    settings: Mapping[str, Any], streams: Streams, population: Population
+) -> pl.DataFrame:
     rng = streams("care starts")
     rates = settings["care"]
     starts = household_events(
@@ -88,7 +92,9 @@ def _family_starts(settings: dict, streams: Streams, population: Population) -> 
     )
 
 
-def _unaccompanied(settings: dict, streams: Streams, population: Population) -> pl.DataFrame:
+def _unaccompanied(
+    settings: Mapping[str, Any], streams: Streams, population: Population
+) -> pl.DataFrame:
     """Unaccompanied asylum-seeking children: mostly boys of 15 to 17, looked after until 18."""
     rng = streams("unaccompanied")
     rules = settings["unaccompanied"]
@@ -123,7 +129,7 @@ def _unaccompanied(settings: dict, streams: Streams, population: Population) -> 
 
 
 def _settle(
-    settings: dict,
+    settings: Mapping[str, Any],
     streams: Streams,
     places: Places,
     population: Population,
@@ -195,7 +201,7 @@ def _settle(
 
 
 def _episodes(
-    settings: dict, streams: Streams, places: Places, periods: pl.DataFrame
+    settings: Mapping[str, Any], streams: Streams, places: Places, periods: pl.DataFrame
 ) -> pl.DataFrame:
     rng = streams("episodes")
     rules = settings["care"]
@@ -216,7 +222,9 @@ def _episodes(
     ).drop("period_end", "period_exit")
 
 
-def _change_days(rng: np.random.Generator, rules: dict, periods: pl.DataFrame) -> pl.DataFrame:
+def _change_days(
+    rng: np.random.Generator, rules: Mapping[str, Any], periods: pl.DataFrame
+) -> pl.DataFrame:
     """One row for each episode with its first day and the kind of change that began it."""
     start, end = periods["start"].to_numpy(), periods["end"].to_numpy()
     horizon = np.minimum(end, start + 365 * 18)
@@ -284,7 +292,7 @@ def _change_days(rng: np.random.Generator, rules: dict, periods: pl.DataFrame) -
 
 
 def _legal_statuses(
-    rng: np.random.Generator, rules: dict, periods: pl.DataFrame, steps: pl.DataFrame
+    rng: np.random.Generator, rules: Mapping[str, Any], periods: pl.DataFrame, steps: pl.DataFrame
 ) -> pl.DataFrame:
     """Legal status along each period; a legal change with no order left to make becomes a move."""
     opening = pick(rng, rules["legal_paths"], periods.height)
@@ -322,7 +330,7 @@ def _legal_statuses(
 
 
 def _placements(
-    rng: np.random.Generator, rules: dict, places: Places, steps: pl.DataFrame
+    rng: np.random.Generator, rules: Mapping[str, Any], places: Places, steps: pl.DataFrame
 ) -> pl.DataFrame:
     """Placement type, provider, postcode and Ofsted URN, carried over changes without a move."""
     size = steps.height

@@ -6,7 +6,9 @@ identity (see ``errors``) does not change while it lasts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -58,7 +60,7 @@ def year_group(birth: np.ndarray, days: np.ndarray | int) -> np.ndarray:
 
 
 def _schools(
-    settings: dict, streams: Streams, places: Places, population: Population
+    settings: Mapping[str, Any], streams: Streams, places: Places, population: Population
 ) -> pl.DataFrame:
     rng = streams("schools")
     shares = population.households["area"].value_counts(sort=True)
@@ -116,7 +118,7 @@ def _schools(
 
 
 def _spells(
-    settings: dict, streams: Streams, places: Places, population: Population
+    settings: Mapping[str, Any], streams: Streams, places: Places, population: Population
 ) -> pl.DataFrame:
     """Stretches at one school, before the school is chosen: phases cut by moves of home."""
     rng = streams("spells")
@@ -201,7 +203,7 @@ def _spells(
 
 
 def _choose_schools(
-    settings: dict,
+    settings: Mapping[str, Any],
     streams: Streams,
     places: Places,
     schools: pl.DataFrame,
@@ -245,7 +247,7 @@ def _choose_schools(
 
 
 def _move_excluded(
-    settings: dict,
+    settings: Mapping[str, Any],
     streams: Streams,
     schools: pl.DataFrame,
     enrolments: pl.DataFrame,
@@ -287,7 +289,7 @@ def _move_excluded(
 
 
 def _dual_registrations(
-    settings: dict,
+    settings: Mapping[str, Any],
     streams: Streams,
     schools: pl.DataFrame,
     enrolments: pl.DataFrame,

@@ -169,12 +169,14 @@ def _admissions(
 
 def _kind(condition: Mapping[str, Any]) -> Kind:
     name = condition["condition"]
-    factors = (float(condition[f]) for f in ("girls", "deprived", "in_need", "looked_after"))
+    factors = {f: float(condition[f]) for f in ("girls", "deprived", "in_need", "looked_after")}
     rates = tuple(float(condition[b]) for b in BANDS)
-    return Kind(name, rates, *factors, least_age=FIRST_AGES.get(name, 0))
+    return Kind(name, rates, least_age=FIRST_AGES.get(name, 0), **factors)
 
 
-def _episodes(settings: dict, rng: np.random.Generator, spells: pl.DataFrame) -> pl.DataFrame:
+def _episodes(
+    settings: Mapping[str, Any], rng: np.random.Generator, spells: pl.DataFrame
+) -> pl.DataFrame:
     """One or two consultant episodes; the second begins on a day within the spell."""
     stay = (spells["discharged"] - spells["admitted"]).to_numpy()
     two = (rng.random(spells.height) < settings["extra_episode"]) & (stay > 0)

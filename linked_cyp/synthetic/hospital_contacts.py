@@ -92,7 +92,12 @@ def _at_risk(world: World) -> AtRisk:
 def _kinds(rows: list[Mapping[str, Any]]) -> list[Kind]:
     factors = ("girls", "deprived", "in_need", "looked_after")
     return [
-        Kind(r["name"], tuple(r["rates"]), *(r[f] for f in factors), r.get("least_age", 0))
+        Kind(
+            r["name"],
+            tuple(r["rates"]),
+            least_age=r.get("least_age", 0),
+            **{f: r[f] for f in factors},
+        )
         for r in rows
     ]
 
@@ -158,10 +163,10 @@ def _attendances(settings: Mapping[str, Any], world: World, at_risk: AtRisk) -> 
         settings["admitted"], default=settings["admitted"]["other"], return_dtype=pl.String
     )
     diagnosis = np.where(is_admitted, ward.to_numpy(), coded)
-    complaint = frame["name"].replace_strict(
+    complained = frame["name"].replace_strict(
         {n: r["complaint"] for n, r in rows.items()}, default=None, return_dtype=pl.String
     )
-    complaint = np.where(is_admitted, ward.to_numpy(), complaint.to_numpy())
+    complaint = np.where(is_admitted, ward.to_numpy(), complained.to_numpy())
     diagnosis[rng.random(size) < settings["uncoded"]["diagnosis"]] = None
     complaint[rng.random(size) < settings["uncoded"]["complaint"]] = None
     injuries = {n for n, r in rows.items() if r.get("injury")} | set(settings["injuries"])

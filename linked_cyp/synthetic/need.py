@@ -6,7 +6,9 @@ next one opens. Cases that lead to care stay open while the child is looked afte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -170,7 +172,7 @@ def build_need(
 
 
 def _referrals(
-    settings: dict,
+    settings: Mapping[str, Any],
     rng: np.random.Generator,
     places: Places,
     population: Population,
@@ -262,7 +264,7 @@ def _working_days(days: np.ndarray, count: int) -> np.ndarray:
     return moved.astype(np.int64)
 
 
-def _factors(rng: np.random.Generator, rules: dict, size: int) -> np.ndarray:
+def _factors(rng: np.random.Generator, rules: Mapping[str, Any], size: int) -> np.ndarray:
     """Assessment factors, joined by spaces: one or more distinct codes in list order."""
     codes = [str(c) for c in rules["factors"]]
     counts = 1 + rng.poisson(rules["more_factors"], size)
@@ -279,7 +281,9 @@ def _factors(rng: np.random.Generator, rules: dict, size: int) -> np.ndarray:
     )
 
 
-def _disabilities(settings: dict, streams: Streams, population: Population) -> pl.DataFrame:
+def _disabilities(
+    settings: Mapping[str, Any], streams: Streams, population: Population
+) -> pl.DataFrame:
     rng = streams("disabilities")
     persons = population.persons.select("person_id").filter(
         pl.Series(rng.random(population.persons.height) < settings["share"])

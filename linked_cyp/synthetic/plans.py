@@ -6,7 +6,9 @@ to school; some others were asked for and refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -74,7 +76,7 @@ def _pupils(world: World) -> pl.DataFrame:
     )
 
 
-def _successful(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _successful(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     rng = world.streams("plans")
     size = pupils.height
     birth, gone = pupils["birth"].to_numpy(), pupils["gone"].to_numpy()
@@ -110,7 +112,7 @@ def _successful(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def _unsuccessful(rules: dict, world: World, pupils: pl.DataFrame) -> pl.DataFrame:
+def _unsuccessful(rules: Mapping[str, Any], world: World, pupils: pl.DataFrame) -> pl.DataFrame:
     rng = world.streams("requests refused")
     share = pupils["sen"].replace_strict(rules["unsuccessful"], default=0.0).to_numpy()
     pupils = pupils.filter(pl.Series(rng.random(pupils.height) < share))

@@ -182,8 +182,8 @@ def _contacts(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Contacts (person_id, day, kind) and the conditions coded in some of them."""
     table = settings["conditions"]
-    kinds = [Kind("contact", *_risk(settings["contacts"]))]
-    kinds += [Kind(name, *_risk(row), row.get("least", 0)) for name, row in table.items()]
+    kinds = [_kind("contact", settings["contacts"])]
+    kinds += [_kind(name, row) for name, row in table.items()]
     contacts, conditions = [], []
     for kind, row, day in at_risk.events(rng, kinds):
         events = at_risk.persons.gather(row).select("person_id").with_columns(day=pl.Series(day))
@@ -201,14 +201,16 @@ def _contacts(
                 )
             )
     met = pl.concat(contacts).sort("person_id", "day", maintain_order=True)
-    kind = text(pick(rng, settings["contact"], met.height))
-    return met.with_columns(kind=kind), pl.concat(conditions).sort(
+    how = text(pick(rng, settings["contact"], met.height))
+    return met.with_columns(kind=how), pl.concat(conditions).sort(
         "person_id", "day", "condition", maintain_order=True
     )
 
 
-def _risk(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (tuple(row["rates"]), *row["factors"])
+def _kind(name: str, row: Mapping[str, Any]) -> Kind:
+    girls, deprived, in_need, looked_after = row["factors"]
+    rates = tuple(row["rates"])
+    return Kind(name, rates, girls, deprived, in_need, looked_after, row.get("least", 0))
 
 
 def _at_practice(events: pl.DataFrame, patients: pl.DataFrame) -> pl.DataFrame:

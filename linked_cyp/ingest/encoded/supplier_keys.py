@@ -121,10 +121,10 @@ def purposes(contract: Contract, supplier: str) -> tuple[str, ...]:
     cannot differ from what the encoder does.
     """
     fields = frozenset(
-        ROLES[column.linkage_role].field
+        role.field
         for table in contract.tables.values()
         for column in table.columns
-        if column.linkage_role in ROLES
+        if (role := ROLES.get(column.linkage_role or ""))
     )
     listening = _Listening()
     encode(expand(identities(fields)), Encoder(listening))

@@ -160,11 +160,10 @@ def _write_reply(
     said = [f"{n[:3]} {n[3:6]} {n[6:]}" if place % 7 == 3 else n for place, n in enumerate(numbers)]
     content = "".join(f"{number},\r\n" for number in said).encode()
     size = write_files(landing, sent, {"NDOO_reply.csv": (content, numbers.len())})
-    nothing = {"feed": pl.String, "supplier": pl.String, "period": pl.String}
-    nothing |= {"version": pl.String, "table": pl.String, "row_number": pl.Int64}
+    texts = dict.fromkeys(("feed", "supplier", "period", "version", "table"), pl.String)
     return Written(
         pl.DataFrame(schema=NO_RECORDS),
-        pl.DataFrame(schema={**nothing, "fault": pl.String}),
+        pl.DataFrame(schema={**texts, "row_number": pl.Int64, "fault": pl.String}),
         numbers.len(),
         size,
     )

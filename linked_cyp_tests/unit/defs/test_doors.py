@@ -43,7 +43,7 @@ def test_a_value_raised_in_a_step_reaches_no_log_and_no_event(
     def returns() -> None:
         raise ValueError(VALUE) from KeyError(VALUE)
 
-    step = dg.asset(name="step")(door(yields if kind == "generator" else returns))
+    step = dg.asset(name="step")(door("in the step")(yields if kind == "generator" else returns))
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         result = dg.materialize([step], instance=instance, raise_on_error=False)
         assert not result.success
@@ -78,7 +78,7 @@ def test_a_value_raised_in_a_command_is_not_printed(
 
 
 def test_what_is_ours_passes_a_door_as_it_is() -> None:
-    @door
+    @door("in the step")
     def refuses() -> None:
         raise LinkedCypError("a rule broke")
 
