@@ -94,9 +94,8 @@ def key_rule_for(column: Column) -> identifiers.Rule:
     A value that is none ("TBC", a number in scientific notation) would make one person of all who
     have it; the next alternative of the person key tells them apart.
     """
-    if column.identifier_type in identifiers.IDENTIFIERS:
-        return identifiers.IDENTIFIERS[column.identifier_type].usable
-    return rule_for(column)
+    known = identifiers.IDENTIFIERS.get(column.identifier_type or "")
+    return known.usable if known else rule_for(column)
 
 
 def message(feed: str, supplier: pl.Expr, context: pl.Expr | str, *values: pl.Expr) -> pl.Expr:

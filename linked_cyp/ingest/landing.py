@@ -105,8 +105,9 @@ def discover(
     if only is not None:
         return [identify(only, contracts)]
     found = []
-    for path, reason in not_taken(landing) if on_problem else ():
-        on_problem(path, reason)
+    if on_problem is not None:
+        for path, reason in not_taken(landing):
+            on_problem(path, reason)
     for folder in folders(landing):
         try:
             found.append(identify(folder, contracts))

@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.identity.exclusions import marks
 
 CHILDREN = 12
 SUPPLIER = "plantshire"
@@ -157,9 +158,10 @@ def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
     if contract.max_quarantined_share * (len(children) + 1) < 1 and len(children) > 1:
         return out.getvalue()  # one bad row would refuse this feed's delivery
     last = children[-1]
+    protective = marks(contract.feed, table.name)  # unreadable, they refuse the delivery
     spoilt = [
         f"{last.surname} {last.nhs_number}"
-        if column.type in ("date", "integer") and column.required
+        if column.type in ("date", "integer") and column.required and column.name not in protective
         else _value(contract, table, column, last)
         for column in table.columns
     ]
