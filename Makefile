@@ -68,9 +68,7 @@ check: $(READY)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/dg check defs
 
 generated: $(READY)
-	$(BIN)/python -m linked_cyp.curated.sources --check
-	$(BIN)/python -m linked_cyp.metadata.dictionary --check
-	$(BIN)/python -m linked_cyp.metadata.feed_table --check
+	$(BIN)/linked-cyp generate --check schema seeds feeds dictionary graph
 
 # npm's packages are fetched at build time, by the hashes of package-lock.json; nothing of theirs runs here.
 validator-page: $(READY)

@@ -1,14 +1,12 @@
 """``docs/definitions``: the hand-worked cases of every curated and cohort table, to be read.
 
-``python -m linked_cyp_tests.definitions`` writes the folder (it builds the cases with dbt, about a
-minute); with ``--check`` it says whether the folder is current. A test does the same.
+``linked-cyp generate definitions`` writes the folder (it builds the cases with dbt, about a
+minute). A test says whether it is current.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -75,7 +73,7 @@ def _index(models: Mapping[str, Any], by_table: Mapping[str, Sequence[Case]]) ->
         "",
         "Each page is a table: what it is, and for a few invented children what was delivered and",
         "what comes of it. The pages are written from the tests that hold the tables to these",
-        "cases, by `python -m linked_cyp_tests.definitions`. Do not edit them by hand.",
+        "cases, by `linked-cyp generate`. Do not edit them by hand.",
         "",
         "| table | what it is | cases |",
         "|---|---|---|",
@@ -106,7 +104,7 @@ def _page(
         " ".join(model["description"].split()),
         "",
         f"Made by [{model['name']}.sql]({path}); its columns are in the"
-        f" [dictionary](../dictionary.md). How to read the cases: [definitions]({INDEX}).",
+        f" [dictionary](../dictionary/README.md). How to read the cases: [definitions]({INDEX}).",
     ]
     shown: set[str] = set()
     title = ""
@@ -175,20 +173,6 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def drifted(fresh: Mapping[str, str], folder: Path = FOLDER) -> list[str]:
-    """Names of files that are not there, not current, or of no table."""
-    held = {p.name: p.read_text(encoding="utf-8") for p in folder.glob("*.md")}
-    return sorted(name for name in {*held, *fresh} if held.get(name) != fresh.get(name))
-
-
-def write(fresh: Mapping[str, str], folder: Path = FOLDER) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in {p.name for p in folder.glob("*.md")} - set(fresh):
-        (folder / stale).unlink()
-    for name, text in fresh.items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
 def documents_of(built: Path, world: World, contracts: Mapping[str, Contract]) -> dict[str, str]:
     """The documents of the cases that dbt built in a folder (``warehouse.duckdb``, ``target``)."""
     manifest = json.loads((built / "target" / "manifest.json").read_text(encoding="utf-8"))
@@ -196,28 +180,12 @@ def documents_of(built: Path, world: World, contracts: Mapping[str, Contract]) -
         return documents(con, manifest, world, contracts)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the folder, or with ``--check`` say whether it is current (exit 1 if not)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m linked_cyp_tests.definitions", description=__doc__
-    )
-    parser.add_argument("--check", action="store_true", help="fail if the folder has drifted")
-    options = parser.parse_args(arguments)
+def generated() -> dict[Path, str]:
+    """The folder's files, from cases that are built with dbt now (about a minute)."""
     contracts = load_contracts(PROJECT_ROOT / "data_contracts")
     world = hand_worked()
     with tempfile.TemporaryDirectory() as name:
         built = Path(name)
         world.write(built / "warehouse.duckdb", contracts)
         dbt_build(DBT, built / "warehouse.duckdb", built, "--exclude", "source:*")
-        fresh = documents_of(built, world, contracts)
-    if not options.check:
-        write(fresh)
-        return 0
-    if stale := drifted(fresh):
-        print(f"docs/definitions has drifted: {', '.join(stale)}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return {FOLDER / name: text for name, text in documents_of(built, world, contracts).items()}

@@ -4,10 +4,12 @@ rows written by hand."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import duckdb
 
+from linked_cyp.contracts.facts import Excludes
 from linked_cyp.contracts.model import Contract
 from linked_cyp.linkage.records.opt_outs import OPT_OUT_DDL, OPTED_OUT_DDL
 from linked_cyp.opt_outs.policy import not_applied
@@ -47,3 +49,16 @@ def no_opt_outs(con) -> None:
         ("unknown_objection", "place VARCHAR"),
     ):
         con.execute(f"CREATE TABLE IF NOT EXISTS linkage.main.{name} ({columns})")
+
+
+def with_exclusion(
+    contracts: Mapping[str, Contract], feed: str, table: str, column: str, excludes: Excludes
+) -> dict[str, Contract]:
+    """The contracts with one more exclusion on a column."""
+    contract = contracts[feed]
+    before = contract.tables[table]
+    columns = tuple(
+        replace(c, excludes=excludes) if c.name == column else c for c in before.columns
+    )
+    tables = {**contract.tables, table: replace(before, columns=columns)}
+    return {**contracts, feed: replace(contract, tables=tables)}

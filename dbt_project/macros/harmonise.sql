@@ -9,22 +9,16 @@
     select
         recorded.*,
         nullif(sex.sex, 'U') as sex,
-        case when ethnicity.ons2011_group <> 'Unknown' then ethnicity.ethnicity_code end
+        case when ethnicity.ethnicity_code not in ('REFU', 'NOBT') then ethnicity.ethnicity_code end
             as ethnicity_code
     from {{ relation }} as recorded
     left join {{ ref('sex') }} as sex
         on sex.feed = recorded.feed
         and lower(sex.source_code) = lower(trim(recorded.source_sex_code))
         and {{ in_force('sex', 'recorded.year') }}
-    left join (
-        select
-            scheme.feed, scheme.since, scheme.until, ethnicity.source_code,
-            ethnicity.ethnicity_code, ethnicity.ons2011_group
-        from {{ ref('ethnicity_scheme') }} as scheme
-        inner join {{ ref('ethnicity') }} as ethnicity using (scheme)
-    ) as ethnicity
+    left join {{ ref('ethnicity') }} as ethnicity
         on ethnicity.feed = recorded.feed
-        and ethnicity.source_code = upper(trim(recorded.source_ethnicity_code))
+        and lower(ethnicity.source_code) = lower(trim(recorded.source_ethnicity_code))
         and {{ in_force('ethnicity', 'recorded.year') }}
 )
 {%- endmacro %}

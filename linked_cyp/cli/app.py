@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from linked_cyp.cli.commands import encode, linkage, opt_outs, pseudonym, review
+from linked_cyp.cli.commands import encode, generate, linkage, opt_outs, pseudonym, review
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 
@@ -39,6 +39,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="The master key that every pseudonym depends on.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 encode.register(app, keys_app)
+generate.register(app)
 pseudonym.register(keys_app)
 app.add_typer(linkage.app, name="linkage")
 app.add_typer(review.app, name="review")

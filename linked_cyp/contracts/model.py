@@ -23,6 +23,14 @@ from open_data_contract_standard.model import (
     SchemaProperty,
 )
 
+from linked_cyp.contracts.facts import Dissents, Excludes, FeedWords, PersonFacts, RoleBy
+from linked_cyp.contracts.house import contract_problems
+from linked_cyp.contracts.vocabulary import (
+    ColumnWords,
+    ContractWords,
+    TableWords,
+    read,
+)
 from linked_cyp.core.errors import LinkedCypError
 
 # libyaml reads a contract five times faster than Python does; not every platform's wheel has it.
@@ -35,38 +43,21 @@ DUCKDB_TYPES: Mapping[str, str] = {
     "timestamp": "TIMESTAMP",
     "boolean": "BOOLEAN",
 }
-TREATMENTS = ("keep", "drop", "token", "coarsen_month", "coarsen_year", "coarsen_lsoa")
-PERIOD_KINDS = (
-    *("financial_year", "academic_year", "calendar_year"),
-    *("academic_term", "month", "snapshot"),
-)
-DOMAINS = (
-    "education",
-    "social_care",
-    "health/demographics",
-    "health/primary_care",
-    "health/secondary_uses",
-    "health/mental_health_and_community",
-    "health/births_deaths_growth",
-    "governance",
-    "reference",
-)
-OPT_OUTS = ("national_data_opt_out", "type1_opt_out", "local_objection")
-PERIOD_ROLES = ("year", "term", "day", "authority")
-VOLUME_LIMITS = {"least", "most", "least_others"}
-LAYOUTS = ("verified", "partly verified", "unverified")
-CLASSIFICATIONS = ("direct_identifier", "quasi_identifier", "sensitive", "operational")
-IDENTIFIER_TYPES = ("nhs_number", "upn", "uln", "postcode")
 
 
 @dataclass(frozen=True)
 class Code:
-    """One permitted value; ``since`` and ``until`` are collection years, both inclusive."""
+    """One permitted value; ``since`` and ``until`` are collection years, both inclusive.
+
+    ``harmonised`` is what the code means on the scale that all feeds share: of sex M, F or U, of
+    ethnicity the Department for Education's main code.
+    """
 
     code: str
     label: str
     since: int | None = None
     until: int | None = None
+    harmonised: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,19 +72,6 @@ class Codeset:
     @property
     def values(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(c.code for c in self.codes))
-
-
-@dataclass(frozen=True)
-class RoleBy:
-    """The ``linkageRole`` of a column that holds several kinds of identifier, row by row.
-
-    ``roles`` maps the values of ``column`` (compared without case) to roles; a row with a value in
-    ``ended_by`` holds a former identifier.
-    """
-
-    column: str
-    roles: Mapping[str, str]
-    ended_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +103,7 @@ class Column:
     identifier_type: str | None = None
     classification: str = "operational"
     critical: bool = False
+    excludes: Excludes | None = None
     since: int | None = None
     until: int | None = None
     period_role: str | None = None
@@ -167,6 +146,7 @@ class Table:
     columns: tuple[Column, ...]
     relationships: tuple[Relationship, ...] = ()
     not_taken: tuple[str, ...] = ()
+    dissents: Dissents | None = None
     since: int | None = None
     until: int | None = None
 
@@ -214,6 +194,10 @@ class Contract:
     opt_outs: tuple[str, ...] = ()
     volume_limits: Mapping[str, float] = field(default_factory=dict)
     max_lost_share: float | None = None
+    source_rank: int | None = None
+    is_spine: bool = False
+    person_facts: tuple[PersonFacts, ...] = ()
+    plain_words: FeedWords | None = None
 
     def at(self, year: int) -> Contract:
         """This contract with only the tables, columns and codes in force in a collection year."""
@@ -291,7 +275,14 @@ def _load(folder: Path, _state: tuple[tuple[Path, int], ...]) -> dict[str, Contr
     """Contracts of a folder as its files stand: many definitions ask for them in one process."""
     codesets = load_codesets(folder / "codesets")
     contracts = [load_contract(path, codesets) for path in sorted(folder.glob("*.odcs.yaml"))]
+    if len(spines := [contract.feed for contract in contracts if contract.is_spine]) > 1:
+        raise LinkedCypError(f"spine: only one feed is, not {' and '.join(spines)}")
     return {contract.feed: contract for contract in contracts}
+
+
+def spine_of(contracts: Iterable[Contract]) -> str:
+    """The feed in which everybody should be found; empty when none is declared."""
+    return next((contract.feed for contract in contracts if contract.is_spine), "")
 
 
 def load_codesets(folder: Path) -> dict[str, Codeset]:
@@ -308,13 +299,24 @@ def load_contract(path: Path, codesets: Mapping[str, Codeset]) -> Contract:
         document = OpenDataContractStandard(**yaml.load(path.read_bytes(), Loader=_YAML))
     except Exception as error:
         raise LinkedCypError(f"{path.name} is not an ODCS contract: {error}") from error
-    custom = _custom(document)
-    owner = document.team.name if document.team and hasattr(document.team, "name") else None
+    stem = path.name.removesuffix(".odcs.yaml")
+    try:
+        contract = _contract(document, codesets)
+    except LinkedCypError as error:
+        raise LinkedCypError(f"{path.name}: {error}") from None
+    if problems := list(contract_problems(contract, stem)):
+        raise LinkedCypError(f"{path.name}: " + "; ".join(problems))
+    return contract
+
+
+def _contract(document: OpenDataContractStandard, codesets: Mapping[str, Codeset]) -> Contract:
+    """The contract that a document of the standard declares, with its words checked one by one."""
+    said = read(ContractWords, _custom(document))
+    text, team, feed = document.description, document.team, document.id or ""
     sla = {p.property: p for p in document.slaProperties or ()}
     frequency = sla.get("frequency")
-    text = document.description
-    feed = document.id or ""
-    contract = Contract(
+    tables = (_table(feed, schema, codesets) for schema in document.schema_ or ())
+    return Contract(
         feed=feed,
         title=document.name or feed,
         version=document.version or "0.0.0",
@@ -322,117 +324,31 @@ def load_contract(path: Path, codesets: Mapping[str, Codeset]) -> Contract:
         description=(text.usage if text else None) or "",
         purpose=(text.purpose if text else None) or "",
         limitations=(text.limitations if text else None) or "",
-        reader=custom.get("reader", "delimited"),
-        period_kind=custom.get("periodKind", ""),
-        supplier_kind=custom.get("supplierKind", ""),
-        legal_basis=(custom.get("legalBasis") or "").strip(),
-        owner=owner or "",
+        reader=said.reader,
+        period_kind=said.period_kind,
+        supplier_kind=said.supplier_kind,
+        legal_basis=said.legal_basis,
+        owner=(team.name if team and hasattr(team, "name") else None) or "",
         cadence=str(frequency.value) if frequency else "",
-        date_formats=tuple(custom.get("dateFormats", ())),
-        delimiter=custom.get("delimiter", ","),
-        max_quarantined_share=float(custom.get("maxQuarantinedShare", 0.1)),
-        source_of_fact=custom.get("sourceOfFact", ""),
-        layout=custom.get("layout", ""),
-        tables={
-            table.name: table
-            for table in (_table(feed, schema, codesets) for schema in document.schema_ or ())
-        },
-        opt_outs=tuple(custom.get("optOuts", ())),
-        volume_limits=custom.get("volumeLimits") or {},
-        max_lost_share=custom.get("maxLostShare"),
+        date_formats=said.date_formats,
+        delimiter=said.delimiter,
+        max_quarantined_share=said.max_quarantined_share,
+        source_of_fact=said.source_of_fact,
+        layout=said.layout,
+        tables={table.name: table for table in tables},
+        opt_outs=said.opt_outs,
+        source_rank=said.source_rank,
+        is_spine=said.spine,
+        person_facts=said.person_facts,
+        plain_words=said.plain_words,
+        volume_limits=said.volume_limits,
+        max_lost_share=said.max_lost_share,
     )
-    problems = list(contract_problems(contract, path.name.removesuffix(".odcs.yaml")))
-    if problems:
-        raise LinkedCypError(f"{path.name}: " + "; ".join(problems))
-    return contract
-
-
-def contract_problems(contract: Contract, stem: str) -> Iterable[str]:
-    """What a contract gets wrong in this project's vocabulary, one line each."""
-    if contract.feed != stem:
-        yield f"id is {contract.feed!r} but the file is named for {stem!r}"
-    if contract.domain not in DOMAINS:
-        yield f"domain must be one of {', '.join(DOMAINS)}"
-    if contract.period_kind not in PERIOD_KINDS:
-        yield f"periodKind must be one of {', '.join(PERIOD_KINDS)}"
-    if contract.layout not in LAYOUTS:
-        yield f"layout must be one of {', '.join(LAYOUTS)}"
-    if not contract.legal_basis:
-        yield "legalBasis is missing: a feed without a recorded legal basis does not run"
-    if unknown := sorted(set(contract.volume_limits) - VOLUME_LIMITS):
-        yield f"volumeLimits names {unknown[0]}; there are {', '.join(sorted(VOLUME_LIMITS))}"
-    for table in contract.tables.values():
-        for column in table.columns:
-            if column.period_role not in (None, *PERIOD_ROLES):
-                yield f"{table.name}.{column.name}: periodRole is one of {', '.join(PERIOD_ROLES)}"
-    if unknown := sorted(set(contract.opt_outs) - set(OPT_OUTS)):
-        yield f"optOuts names {', '.join(unknown)}; there are {', '.join(OPT_OUTS)}"
-    holds_persons = any(table.person_key for table in contract.tables.values())
-    if holds_persons and not contract.opt_outs and contract.domain != "governance":
-        yield "optOuts is missing: a feed about persons says which opt-outs take them out"
-    if not contract.tables:
-        yield "no tables"
-    for table in contract.tables.values():
-        yield from _table_problems(contract, table)
-
-
-def _table_problems(contract: Contract, table: Table) -> Iterable[str]:
-    names = [c.name for c in table.columns]
-    where = table.name
-    known = [c for c in table.columns if c.pseudonymisation in TREATMENTS]
-    outputs = [o.name for c in known for o in _outputs(c)]
-    for repeated in sorted({n for n in names if names.count(n) > 1}):
-        yield f"{where}.{repeated} is declared twice"
-    for both in sorted(set(table.not_taken) & {c.physical_name for c in table.columns}):
-        yield f"{where}: {both} is a column and among notTaken"
-    for repeated in sorted({n for n in outputs if outputs.count(n) > 1}):
-        yield f"{where}: two columns become {repeated} when pseudonymised"
-    for column in table.columns:
-        place = f"{where}.{column.name}"
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", column.name):
-            yield f"{place}: names are snake_case"
-        if column.type not in DUCKDB_TYPES:
-            yield f"{place}: logicalType must be one of {', '.join(DUCKDB_TYPES)}"
-        if column.pseudonymisation not in TREATMENTS:
-            yield f"{place}: pseudonymisation must be one of {', '.join(TREATMENTS)}"
-        if column.classification not in CLASSIFICATIONS:
-            yield f"{place}: classification must be one of {', '.join(CLASSIFICATIONS)}"
-        if column.classification == "direct_identifier" and column.pseudonymisation == "keep":
-            yield f"{place}: a direct identifier cannot be kept"
-        if is_kept_text(column) and not (column.codeset or column.pattern):
-            yield f"{place}: text is kept only with a codeset or a pattern, as it may hold a name"
-        if column.identifier_type not in (None, *IDENTIFIER_TYPES):
-            yield f"{place}: identifierType must be one of {', '.join(IDENTIFIER_TYPES)}"
-        if column.linkage_role_by:
-            by = column.linkage_role_by
-            for name in (n for n in (by.column, by.ended_by) if n and n not in names):
-                yield f"{place}: linkageRoleBy names an undeclared column {name}"
-            if column.pseudonymisation != "drop":
-                yield f"{place}: a column of several identifiers is dropped"
-        if column.type == "date" and not (column.date_formats or contract.date_formats):
-            yield f"{place}: no dateFormats here or on the contract"
-        if column.pseudonymisation.startswith("coarsen_") and not _coarsenable(column):
-            yield f"{place}: {column.pseudonymisation} does not fit a {column.type}"
-    for alternative in table.person_key:
-        for name in set(alternative) - set(names):
-            yield f"{where}: personKey names an undeclared column {name}"
-    for link in table.relationships:
-        target = contract.tables.get(link.to_table)
-        if target is None or any(
-            c not in {x.name for x in target.columns} for c in link.to_columns
-        ):
-            yield f"{where}: a relationship refers to {link.to_table}, which does not hold it"
 
 
 def is_kept_text(column: Column) -> bool:
     """Whether a column's text goes on as it is: then only declared values may pass."""
     return column.pseudonymisation == "keep" and column.type == "string"
-
-
-def _coarsenable(column: Column) -> bool:
-    if column.pseudonymisation == "coarsen_lsoa":
-        return column.type == "string" and column.name.endswith("postcode")
-    return column.type in ("date", "timestamp")
 
 
 def _outputs(column: Column) -> Iterable[OutputColumn]:
@@ -476,23 +392,22 @@ def _custom(item: Any) -> dict[str, Any]:
 
 
 def _table(feed: str, schema: SchemaObject, codesets: Mapping[str, Codeset]) -> Table:
-    custom = _custom(schema)
     name = schema.name or ""
+    said = read(TableWords, _custom(schema), name)
     return Table(
         feed=feed,
         name=name,
         physical_name=schema.physicalName or name,
         description=(schema.description or "").strip(),
         grain=(schema.dataGranularityDescription or "").strip(),
-        required=bool(custom.get("required", False)),
-        person_key=tuple(tuple(names) for names in custom.get("personKey", ())),
-        columns=tuple(
-            _column(f"{feed}.{name}", prop, codesets) for prop in schema.properties or ()
-        ),
+        required=said.required,
+        person_key=said.person_key,
+        columns=tuple(_column(name, prop, codesets) for prop in schema.properties or ()),
         relationships=tuple(_relationships(schema)),
-        not_taken=tuple(custom.get("notTaken", ())),
-        since=custom.get("since"),
-        until=custom.get("until"),
+        not_taken=said.not_taken,
+        dissents=said.dissents,
+        since=said.since,
+        until=said.until,
     )
 
 
@@ -511,49 +426,41 @@ def _as_list(ends: str | list[str] | None) -> list[str]:
     return [ends] if isinstance(ends, str) else list(ends or ())
 
 
-def _column(where: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -> Column:
-    custom = _custom(prop)
+def _column(table: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -> Column:
+    where = f"{table}.{prop.name}"
+    said = read(ColumnWords, _custom(prop), where)
     options = prop.logicalTypeOptions or {}
-    codeset = custom.get("codeset")
-    if codeset is not None and codeset not in codesets:
-        raise LinkedCypError(f"{where}.{prop.name}: there is no codeset {codeset}")
-    withheld = custom.get("withheldCodes")
-    if withheld is not None and withheld not in codesets:
-        raise LinkedCypError(f"{where}.{prop.name}: there is no codeset {withheld}")
-    position = prop.primaryKeyPosition or 1 if prop.primaryKey else None
+    for name in (said.codeset, said.withheld_codes):
+        if name is not None and name not in codesets:
+            raise LinkedCypError(f"{where}: there is no codeset {name}")
     return Column(
         name=prop.name or "",
         physical_name=prop.physicalName or prop.name or "",
         type=prop.logicalType or "",
         description=(prop.description or "").strip(),
-        aliases=tuple(custom.get("aliases", ())),
+        aliases=said.aliases,
         required=bool(prop.required),
         unique=bool(prop.unique),
-        primary_key_position=position,
-        date_formats=tuple(custom.get("dateFormats", ())),
+        primary_key_position=prop.primaryKeyPosition or 1 if prop.primaryKey else None,
+        date_formats=said.date_formats,
         pattern=options.get("pattern"),
         minimum=options.get("minimum"),
         maximum=options.get("maximum"),
-        codeset=codesets[codeset] if codeset else None,
-        withheld=codesets[withheld] if withheld else None,
-        pseudonymisation=custom.get("pseudonymisation", "drop"),
-        token_scope=custom.get("tokenScope"),
-        linkage_role=custom.get("linkageRole"),
-        linkage_role_by=_role_by(custom.get("linkageRoleBy")),
-        identifier_type=custom.get("identifierType"),
+        codeset=codesets[said.codeset] if said.codeset else None,
+        withheld=codesets[said.withheld_codes] if said.withheld_codes else None,
+        pseudonymisation=said.pseudonymisation,
+        token_scope=said.token_scope,
+        linkage_role=said.linkage_role,
+        linkage_role_by=said.linkage_role_by,
+        identifier_type=said.identifier_type,
         classification=prop.classification or "operational",
         critical=bool(prop.criticalDataElement),
-        since=custom.get("since"),
-        until=custom.get("until"),
-        period_role=custom.get("periodRole"),
-        max_lost_share=custom.get("maxLostShare"),
+        excludes=said.excludes,
+        since=said.since,
+        until=said.until,
+        period_role=said.period_role,
+        max_lost_share=said.max_lost_share,
     )
-
-
-def _role_by(value: Mapping[str, Any] | None) -> RoleBy | None:
-    if value is None:
-        return None
-    return RoleBy(value["column"], dict(value["roles"]), value.get("endedBy"))
 
 
 def _codeset(path: Path) -> Codeset:
@@ -562,7 +469,11 @@ def _codeset(path: Path) -> Codeset:
     return Codeset(
         path.stem,
         tuple(
-            Code(r["code"], r["label"], _year(r.get("since")), _year(r.get("until"))) for r in rows
+            Code(
+                *(r["code"], r["label"], _year(r.get("since")), _year(r.get("until"))),
+                harmonised=r.get("harmonised") or None,
+            )
+            for r in rows
         ),
     )
 

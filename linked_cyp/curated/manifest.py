@@ -20,6 +20,7 @@ from pathlib import Path
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import Settings
+from linked_cyp.curated import generated
 from linked_cyp.pseudonymise.deliveries import ensure_tables
 
 PARTIAL_PARSE = "partial_parse.msgpack"
@@ -57,12 +58,13 @@ def ensure_manifest(settings: Settings) -> Path:
     Several processes may load the code location at once: one compiles, the others wait.
 
     Raises:
-        LinkedCypError: dbt could not compile the project.
+        LinkedCypError: dbt could not compile the project, or its seeds are stale.
     """
     path = manifest_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        generated.prepare(settings)
         mark, state = path.parent / ".state", project_state(settings)
         if not (path.exists() and mark.exists() and mark.read_text() == state):
             _compile(settings, path)

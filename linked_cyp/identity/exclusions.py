@@ -1,4 +1,10 @@
-"""Source persons that are never linked to anybody: ``exclusions.toml``, checked and applied.
+"""Source persons that are never linked to anybody: ``excludes`` of the contracts, applied.
+
+An adopted child gets new identifiers everywhere, and no record says which old ones they replace. A
+link across would undo that secrecy; it needs explicit approval, so it is off. Every row that a
+column's ``excludes`` marks takes its person out of scoring before any pair can exist. They keep
+their own records and a person id of their own. Placement for adoption counts as well: the new life
+begins there, often with the same carers.
 
 A rule that cannot hold is refused rather than skipped: silence would be read as protection.
 """
@@ -6,11 +12,8 @@ A rule that cannot hold is refused rather than skipped: silence would be read as
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import duckdb
 
@@ -18,9 +21,16 @@ from linked_cyp.contracts.model import Contract, Relationship, Table
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.sql import literal, quoted
 
-FILE = Path(__file__).with_name("exclusions.toml")
 # What a system writes that exports labels and not codes.
 WORDS = {"adoption": "ADOPT"}
+# Reasons that hold for every record with an NHS number, UPN or local id of a marked record, former
+# numbers included: a child in need census row, say, that would lead to the old name; or a hospital
+# stay that would tell where a child lives whom the spine protects. Not ``superseded``: the records
+# that still carry an old number belong to the child of the new one.
+SPREADING = ("adoption", "sensitive")
+# Reasons for which a record has no person at all, so that it is in no research table. They count
+# before others.
+LEFT_OUT = ("sensitive",)
 
 
 @dataclass(frozen=True)
@@ -58,72 +68,52 @@ class Exclusion:
         return tuple(f"{self.reason}: {where} {value}" for value in self.values or ("*",))
 
 
-@cache
-def exclusions(file: Path = FILE) -> tuple[Exclusion, ...]:
-    """The rules of a file."""
+def exclusions(contracts: Iterable[Contract]) -> tuple[Exclusion, ...]:
+    """What the columns of contracts say of who is kept out."""
     return tuple(
-        Exclusion(**{**item, "values": tuple(item.get("values", ()))})
-        for item in tomllib.loads(file.read_text(encoding="utf-8"))["exclusion"]
+        Exclusion(contract.feed, table.name, c.name, c.excludes.reason, c.excludes.values)
+        for contract in contracts
+        for table in contract.tables.values()
+        for c in table.columns
+        if c.excludes
     )
 
 
-def marks(feed: str, table: str) -> tuple[str, ...]:
+def marks(table: Table) -> tuple[str, ...]:
     """Columns of a table in which any value but no protects its person."""
-    return tuple(
-        sorted({e.column for e in exclusions() if (e.feed, e.table) == (feed, table) and e.is_mark})
-    )
+    return tuple(sorted(c.name for c in table.columns if c.excludes and not c.excludes.values))
 
 
-def sensitive_marks(feed: str, table: str) -> set[str]:
+def sensitive_marks(table: Table) -> set[str]:
     """Those without which nobody of a delivery can be known as sensitive."""
     return {
-        e.column
-        for e in exclusions()
-        if (e.feed, e.table) == (feed, table) and e.is_mark and e.reason in left_out_reasons()
+        c.name
+        for c in table.columns
+        if c.excludes and not c.excludes.values and c.excludes.reason in LEFT_OUT
     }
 
 
-def in_force(feed: str) -> tuple[str, ...]:
+def in_force(contract: Contract) -> tuple[str, ...]:
     """All that excludes somebody by a feed's rows, as texts to be kept and compared later."""
-    return tuple(sorted({part for e in exclusions() if e.feed == feed for part in e.parts()}))
+    return tuple(sorted({part for e in exclusions([contract]) for part in e.parts()}))
 
 
-@cache
-def spreading_reasons(file: Path = FILE) -> tuple[str, ...]:
-    """Reasons that hold for every record that shares an identifier with a marked one."""
-    return tuple(tomllib.loads(file.read_text(encoding="utf-8"))["spreading"])
-
-
-@cache
-def left_out_reasons(file: Path = FILE) -> tuple[str, ...]:
-    """Reasons for which a record has no person, so that no research table holds it."""
-    return tuple(tomllib.loads(file.read_text(encoding="utf-8"))["left_out"])
-
-
-def check(
-    rules: Sequence[Exclusion],
-    contracts: Mapping[str, Contract],
-    stored: Mapping[str, set[str]],
-) -> None:
-    """Refuse rules that cannot take effect.
+def check(contracts: Mapping[str, Contract], stored: Mapping[str, set[str]]) -> None:
+    """Refuse exclusions that cannot take effect.
 
     Args:
-        rules: what to check.
         contracts: contracts by feed.
         stored: columns of each raw table that is there.
 
     Raises:
-        LinkedCypError: a rule names a feed, table or column that no contract has, a table whose
-            rows belong to no person, or a column that the raw table does not have.
+        LinkedCypError: one stands on a table whose rows belong to no person, or on a column that
+            the raw table does not have.
     """
-    for rule in rules:
+    for rule in exclusions(contracts.values()):
         where = f"{rule.feed}.{rule.table}.{rule.column}"
-        contract = contracts.get(rule.feed)
-        table = contract.tables.get(rule.table) if contract else None
-        if contract is None or table is None or rule.column not in {c.name for c in table.columns}:
-            raise LinkedCypError(f"exclusions.toml names {where}, which no contract describes")
-        if keyed_table(contract, table)[0] is None:
-            raise LinkedCypError(f"exclusions.toml names {where}: its rows belong to no person")
+        table = contracts[rule.feed].tables[rule.table]
+        if keyed_table(contracts[rule.feed], table)[0] is None:
+            raise LinkedCypError(f"{where} excludes, but its rows belong to no person")
         if rule.column not in stored.get(table.table_name, {rule.column}):
             raise LinkedCypError(f"the raw table of {where} lacks this column: nobody is excluded")
 
@@ -149,7 +139,7 @@ def spread(con: duckdb.DuckDBPyConnection, reasons: Sequence[str]) -> int:
         Number of source persons excluded in this way.
     """
     known = "SELECT record_key, exclusion, unnest([nhs, upn, la_child]) AS number FROM"
-    first = list(left_out_reasons())
+    first = list(LEFT_OUT)
     found = 0
     while True:
         # Numbers of different kinds are tokens under different keys: they do not meet.

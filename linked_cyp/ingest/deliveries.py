@@ -274,7 +274,7 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
         f"{name} has no column {column}, which protects people"
         for name, item in staged.tables.items()
         if name in read
-        for column in sorted(sensitive_marks(contract.feed, name) - set(item.present))
+        for column in sorted(sensitive_marks(item.table) - set(item.present))
     ]
     if contract.domain == GOVERNANCE:  # a column that we do not know may say the opposite
         reasons += [

@@ -22,7 +22,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts.model import OPT_OUTS, Contract
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.vocabulary import OPT_OUTS
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.sql import quoted
 from linked_cyp.identity import identifiers

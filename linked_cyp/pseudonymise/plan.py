@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts.model import TREATMENTS, Column, OutputColumn, Table
+from linked_cyp.contracts.model import Column, OutputColumn, Table
 from linked_cyp.contracts.pseudonymised import ROW_COLUMNS, declared_only, target
+from linked_cyp.contracts.vocabulary import TREATMENTS
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.identity import tokenise

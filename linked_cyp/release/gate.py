@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import duckdb
 
-from linked_cyp.contracts.model import OPT_OUTS as KNOWN_OPT_OUTS
 from linked_cyp.contracts.model import Contract
 from linked_cyp.contracts.pseudonymised import DELIVERIES
+from linked_cyp.contracts.vocabulary import OPT_OUTS as KNOWN_OPT_OUTS
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import exists
 from linked_cyp.opt_outs.policy import Policy, too_old

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from linked_cyp.contracts.house import ETHNICITIES
 from linked_cyp.contracts.model import Column, Table
 from linked_cyp.core.settings import PROJECT_ROOT
-from linked_cyp_tests.contracts.common import contracts
+from linked_cyp_tests.contracts.common import contracts, every_column
 
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 YEARS = range(2018, 2031)
@@ -44,13 +45,18 @@ def test_every_code_of_sex_in_force_means_one_thing(year: int) -> None:
 
 @pytest.mark.parametrize("year", YEARS)
 def test_every_code_of_ethnicity_in_force_means_one_thing(year: int) -> None:
-    schemes = [row for row in seed("ethnicity_scheme") if holds(row, year)]
+    rows = [row for row in seed("ethnicity") if holds(row, year)]
     for table, column in columns("ethnicity"):
         assert column.codeset is not None, table.table_name
-        used = {row["scheme"] for row in schemes if row["feed"] == table.feed}
-        mapped = [r["source_code"] for r in seed("ethnicity") if r["scheme"] in used]
+        mapped = [row["source_code"] for row in rows if row["feed"] == table.feed]
         assert len(mapped) == len(set(mapped)), table.feed
         assert set(column.codeset.at(year).values) <= set(mapped), table.table_name
+
+
+def test_every_meaning_is_on_the_scale_that_all_feeds_share() -> None:
+    assert {row["sex"] for row in seed("sex")} == {"M", "F", "U"}
+    groups = {row["ethnicity_code"] for row in seed("ethnicity_group")}
+    assert {row["ethnicity_code"] for row in seed("ethnicity")} <= groups == set(ETHNICITIES)
 
 
 def test_every_source_of_persons_has_a_rank() -> None:
@@ -62,7 +68,8 @@ def test_every_source_of_persons_has_a_rank() -> None:
 def test_gender_identity_is_never_sex() -> None:
     for table, column in columns("sex"):
         assert "identity" not in column.name + column.description.lower(), table.table_name
-    assert not {"GenderIDCode", "pers_gender"} & {row["source_column"] for row in seed("sex")}
+    kept = [c.name for _, c in every_column() if c.linkage_role == "sex"]
+    assert not {"gender_identity_code", "gender_code"} & set(kept)
     assert "gender_identity_code" not in (
         PROJECT_ROOT / "dbt_project/models/staging/stg_person_observation.sql"
     ).read_text(encoding="utf-8")

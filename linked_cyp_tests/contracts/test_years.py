@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linked_cyp.core.errors import LinkedCypError
@@ -48,6 +48,7 @@ def test_a_period_of_another_kind_is_refused(feed: str, period: str) -> None:
         contracts()[feed].collection_year(period)
 
 
+@settings(deadline=None)  # reads every contract the first time
 @given(st.sampled_from(FEEDS), st.integers(2000, 2040))
 def test_a_year_only_takes_away(feed: str, year: int) -> None:
     whole = contracts()[feed]

@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 
 from linked_cyp.contracts.model import Contract
-from linked_cyp.core.settings import PROJECT_ROOT
+from linked_cyp.core.settings import PROJECT_ROOT, Settings
+from linked_cyp.curated import generated
 from linked_cyp.curated.manifest import dbt_environment, dbt_program
 from linked_cyp_tests.support import empty_warehouse, insert_rows
 
@@ -94,6 +95,7 @@ class World:
 
 def dbt_build(project: Path, warehouse: Path, work: Path, *arguments: str) -> None:
     """``dbt build`` in a process of its own; its output is the failure message."""
+    generated.prepare(replace(Settings.from_environment(), dbt_project=project))
     finished = subprocess.run(
         [
             str(dbt_program()),

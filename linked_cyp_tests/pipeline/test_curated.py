@@ -14,8 +14,7 @@ import duckdb
 import pytest
 
 from linked_cyp.contracts.model import Contract
-from linked_cyp.curated import sources as dbt_sources
-from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, day
+from linked_cyp_tests.pipeline.curated_world import Ask, World, day
 
 
 def test_best_known_sex_and_ethnicity(ask: Ask) -> None:
@@ -424,17 +423,3 @@ def test_a_feed_that_never_delivered_gives_empty_tables(
             counts[node["name"]] = con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
     assert len(counts) > 40
     assert {name for name, count in counts.items() if count} == set()
-
-
-def test_sources_are_what_the_contracts_say(contracts: dict[str, Contract]) -> None:
-    assert not dbt_sources.drifted(contracts, DBT), "run python -m linked_cyp.curated.sources"
-
-
-def test_drift_is_noticed(contracts: dict[str, Contract], tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    assert dbt_sources.drifted(contracts, tmp_path)
-    path = dbt_sources.sources_path(tmp_path)
-    path.write_text(dbt_sources.render(contracts), encoding="utf-8")
-    assert not dbt_sources.drifted(contracts, tmp_path)
-    without = {feed: c for feed, c in contracts.items() if feed != "ssda903"}
-    assert dbt_sources.drifted(without, tmp_path)

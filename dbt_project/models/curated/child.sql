@@ -44,6 +44,5 @@ left join {{ best_known('observation', 'ethnicity_code') }} as ethnicity
 left join {{ best_known('observation', 'death_month') }} as death
     using (person_id)
 left join registered_death using (person_id)
-left join {{ ref('ethnicity') }} as harmonised
-    on harmonised.scheme = 'dfe_main'
-    and harmonised.source_code = ethnicity.ethnicity_code
+left join {{ ref('ethnicity_group') }} as harmonised
+    on harmonised.ethnicity_code = ethnicity.ethnicity_code

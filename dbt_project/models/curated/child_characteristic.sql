@@ -10,8 +10,7 @@ select
     cast(count(*) as integer) as record_count
 from {{ ref('stg_person_observation') }} as observation
 inner join {{ ref('child') }} using (person_id)
-left join {{ ref('ethnicity') }} as harmonised
-    on harmonised.scheme = 'dfe_main'
-    and harmonised.source_code = observation.ethnicity_code
+left join {{ ref('ethnicity_group') }} as harmonised
+    on harmonised.ethnicity_code = observation.ethnicity_code
 where observation.source_sex_code is not null or observation.source_ethnicity_code is not null
 group by all

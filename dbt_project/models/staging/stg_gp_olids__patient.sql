@@ -33,7 +33,7 @@ ethnicity as (
         ) as ethnicity_code
     from observation
     inner join {{ ref('ethnicity') }} as known
-        on known.scheme = 'snomed' and known.source_code = observation.snomed_code
+        on known.feed = 'gp_olids' and known.source_code = observation.snomed_code
     group by observation.record_key
 )
 

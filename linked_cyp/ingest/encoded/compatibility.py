@@ -16,10 +16,10 @@ from typing import Any
 
 import polars as pl
 
-from linked_cyp.contracts.model import IDENTIFIER_TYPES, Column, Contract
+from linked_cyp.contracts.model import Column, Contract
+from linked_cyp.contracts.vocabulary import IDENTIFIER_TYPES
 from linked_cyp.identity import tokenise
 from linked_cyp.identity.encodings import Encoder
-from linked_cyp.identity.exclusions import FILE as EXCLUSIONS
 from linked_cyp.identity.keys import Keys
 from linked_cyp.identity.person_records import encode, expand
 from linked_cyp.identity.roles import ROLES
@@ -29,7 +29,8 @@ PUBLISHED_KEY = hashlib.sha256(b"linked_cyp: a published key, to compare encodin
 _PROSE = frozenset(
     (
         *("description", "label", "title", "purpose", "limitations", "legal_basis", "owner"),
-        *("cadence", "source_of_fact", "grain", "opt_outs"),
+        *("cadence", "source_of_fact", "grain", "opt_outs", "plain_words", "harmonised"),
+        *("source_rank", "is_spine", "person_facts"),
     )
 )
 # Every value is invented: numbers from the ranges that are never issued, no name of anybody.
@@ -60,10 +61,9 @@ def contract_digest(contract: Contract) -> str:
 
 @cache
 def encoding_version() -> str:
-    """16 digits that stand for how identities are spelt, tokenised and encoded, and kept out."""
+    """16 digits that stand for how identities are spelt, tokenised and encoded."""
     keys = Keys(PUBLISHED_KEY)
     digest = hashlib.sha256()
-    digest.update(EXCLUSIONS.read_bytes())
     for role, meaning in ROLES.items():
         for part in fields(meaning):
             said = getattr(meaning, part.name)

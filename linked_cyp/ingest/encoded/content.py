@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from linked_cyp.contracts.model import Contract, OutputColumn, Table
 from linked_cyp.contracts.pseudonymised import ROW_COLUMNS, declared_only
+from linked_cyp.contracts.vocabulary import REASONS
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.expectations.rules import AREA_CODE
 from linked_cyp.identity.encodings import BITS
-from linked_cyp.identity.exclusions import exclusions
 from linked_cyp.identity.person_records import ALTERNATIVES, ALTERNATIVES_PER_FIELD, COLUMNS, TOKENS
 from linked_cyp.ingest.encoded.statement import Refused, Statement
 
@@ -165,7 +165,7 @@ def _breach(output: OutputColumn, column: str) -> str:
 
 def _record_breaches() -> Iterator[tuple[str, str]]:
     """What no person record may be: (column, SQL)."""
-    reasons = ", ".join(sorted({literal(e.reason) for e in exclusions()}))
+    reasons = ", ".join(map(literal, REASONS))
     yield "record_key", "record_key IS NULL OR record_key < 0"
     yield "alternative", f"alternative IS NULL OR alternative NOT BETWEEN 0 AND {MOST_ALTERNATIVES}"
     yield "exclusion", f"exclusion NOT IN ({reasons})"

@@ -126,8 +126,8 @@ def store(
         name: [(o.name, o.passed, o.severity, dict(o.metrics)) for o in outcomes]
         for name, outcomes in statement.checks.items()
     }
-    # Those of the supplier are ours: they are part of the encoding version.
-    excluded = json.dumps(in_force(contract.feed))
+    # Those of the supplier are ours: they are part of the contract, which has to be the same.
+    excluded = json.dumps(in_force(contract))
     agreement = json.dumps({f: dict(shares) for f, shares in statement.name_agreement.items()})
     con.execute(
         f"INSERT INTO {DELIVERY}"

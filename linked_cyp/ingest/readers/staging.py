@@ -206,7 +206,7 @@ def find_problems(con: duckdb.DuckDBPyConnection, staged: Staged) -> None:
 
 def _protect(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     """A protective flag that is there and cannot be read (-1, S, 1.00) is set, never blank."""
-    for name in marks(item.table.feed, item.table.name):
+    for name in marks(item.table):
         if name in item.present and item.table.column(name).type == "boolean":
             column, text = quoted(name), quoted(TEXT_PREFIX + name)
             con.execute(
@@ -218,7 +218,7 @@ def _protect(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
 def unread_marks(con: duckdb.DuckDBPyConnection, item: StagedTable) -> list[str]:
     """Protective columns of other types that hold what cannot be read, and so protect nobody."""
     found = []
-    for name in marks(item.table.feed, item.table.name):
+    for name in marks(item.table):
         if name in item.present and item.table.column(name).type not in ("boolean", "string"):
             unread = f"{quoted(TEXT_PREFIX + name)} IS NOT NULL AND {quoted(name)} IS NULL"
             if con.execute(f"FROM {item.relation} WHERE {unread} LIMIT 1").fetchone():

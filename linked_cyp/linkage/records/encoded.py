@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
+from linked_cyp.contracts.model import Contract
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.identity.exclusions import in_force
 from linked_cyp.ingest.encoded import received
@@ -117,12 +118,13 @@ class EncodedPersons:
 
 
 def encoded_persons(
-    con: duckdb.DuckDBPyConnection, deliveries: pl.DataFrame
+    con: duckdb.DuckDBPyConnection, contracts: Mapping[str, Contract], deliveries: pl.DataFrame
 ) -> EncodedPersons | None:
     """The encoded ones of the accepted deliveries; None when there are none.
 
     Args:
         con: connection with the identifiable store.
+        contracts: contracts by feed, which say who is excluded now.
         deliveries: ``delivery_id``, ``feed``, ``source``, ``supplier``, ``place``.
     """
     if not received.has_any(con):
@@ -138,11 +140,9 @@ def encoded_persons(
     outdated = held.filter(pl.col("encoding") != encoding_version())
     unexcluded = [
         delivery_id
-        for delivery_id, feed, then in outdated.select(
-            "delivery_id", "feed", "exclusions"
-        ).iter_rows()
+        for delivery_id, feed, then in held.select("delivery_id", "feed", "exclusions").iter_rows()
         # Nobody knows those of a delivery that was taken before they were kept.
-        if then is None or set(in_force(feed)) - set(json.loads(then))
+        if then is None or set(in_force(contracts[feed])) - set(json.loads(then))
     ]
     return EncodedPersons(
         held.select("delivery_id", "source", "supplier", "place"),

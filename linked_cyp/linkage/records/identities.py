@@ -22,12 +22,12 @@ from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import literal, quoted, transaction
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.exclusions import (
+    LEFT_OUT,
+    SPREADING,
     check,
     exclusions,
     keyed_table,
-    left_out_reasons,
     spread,
-    spreading_reasons,
 )
 from linked_cyp.identity.keys import Keys
 from linked_cyp.identity.person_records import ALTERNATIVES
@@ -85,7 +85,7 @@ def read_identities(
         keys: derivations of the master key.
     """
     deliveries = _sources(con, contracts)
-    check(exclusions(), contracts, _raw_columns(con))
+    check(contracts, _raw_columns(con))
     try:
         con.execute(_FACT_DDL)
         for feed, contract in contracts.items():
@@ -136,7 +136,9 @@ def build_person_records(
         read_identities(con, contracts, keys) as read,
     ):
         others = encoded_persons(
-            con, read.deliveries.select("delivery_id", "feed", "source", "supplier", "place")
+            con,
+            contracts,
+            read.deliveries.select("delivery_id", "feed", "source", "supplier", "place"),
         )
         if others and not hardened:
             raise LinkedCypError("suppliers encode hardened records: plain ones do not compare")
@@ -162,7 +164,7 @@ def build_person_records(
                 ),
                 con.execute(f"FROM {pseudonyms.HOLDERS} ORDER BY ALL").pl(),
             )
-            spread(con, spreading_reasons())
+            spread(con, SPREADING)
             left_out.leave_out(con)
     rows, persons, excluded, gone, unknown = con.execute(
         "SELECT count(*), count(*) FILTER (alternative = 0),"
@@ -251,12 +253,10 @@ def _collect_feed(
                 if c.linkage_role in (*ROLES, *pseudonyms.ROLES) and c.name in present
             ]
             excluding = [
-                e
-                for e in exclusions()
-                if (e.feed, e.table) == (contract.feed, table.name) and e.column in present
+                e for e in exclusions([contract]) if e.table == table.name and e.column in present
             ]
             mixed = [c for c in table.columns if c.linkage_role_by and c.name in present]
-            dissents = recorded_facts(contract.feed, table.name, present)
+            dissents = recorded_facts(table, present)
             if not (wanted or excluding or mixed or dissents):
                 continue
             keyed, link = keyed_table(contract, table)
@@ -371,7 +371,7 @@ def _standardise(con: duckdb.DuckDBPyConnection) -> None:
 def _assemble(con: duckdb.DuckDBPyConnection) -> None:
     """``identity``: one row per source person; each field a list, current value first."""
     fields = sorted({role.field for role in ROLES.values()})
-    first = ", ".join(literal(reason) for reason in left_out_reasons())
+    first = ", ".join(literal(reason) for reason in LEFT_OUT)
     lists = ", ".join(
         f"list(clean ORDER BY rank, seen DESC, clean) FILTER (field = '{f}') AS {f}" for f in fields
     )

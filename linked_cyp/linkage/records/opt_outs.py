@@ -21,9 +21,10 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.identity.encodings import Encoder
-from linked_cyp.identity.exclusions import left_out_reasons
+from linked_cyp.identity.exclusions import LEFT_OUT
 from linked_cyp.opt_outs.policy import (
     DISSENTS,
     NATIONAL,
@@ -42,9 +43,7 @@ from linked_cyp.opt_outs.policy import named as named_by_lists
 NO_NUMBER = "no NHS number to ask about"
 KINDS = ("remaining", "national", "type_1", "nhs", "upn", "la_child")
 
-# Where practices write down a dissent: feed and table, the columns of its code, its day and whether
-# the entry was taken back. The facts are collected with the identities.
-RECORDED = {("gp_olids", "observation"): ("snomed_code", "effective_date", "is_deleted")}
+# Dissents that a practice wrote down are collected with the identities, under this role.
 RECORDED_ROLE = "type_1_event"
 
 # All that the warehouse may know of how opt-outs were applied: one row for each.
@@ -198,11 +197,19 @@ def read_opt_outs(
     return OptOuts(standing, _tokens(named, encoder), _recorded(con), today)
 
 
-def recorded_facts(feed: str, table: str, present: Collection[str]) -> list[str]:
-    """SQL of the facts of :data:`RECORDED` in a table's rows ``keyed``; none for other tables."""
-    code, day, deleted = RECORDED.get((feed, table), ("", "", ""))
-    if not {code, day, deleted} <= set(present):
+def recorded_facts(table: Table, present: Collection[str]) -> list[str]:
+    """SQL of the dissents in a table's rows ``keyed``; none where its contract names none.
+
+    Raises:
+        LinkedCypError: the raw table lacks a column of them, so that a dissent would go unheard.
+    """
+    if table.dissents is None or not present:
         return []
+    code, day, deleted = table.dissents.code, table.dissents.day, table.dissents.deleted
+    if lacking := sorted({code, day, deleted} - set(present)):
+        raise LinkedCypError(
+            f"the raw table of {table.table_name} lacks {', '.join(lacking)}: no dissent is heard"
+        )
     listed = ", ".join(f"'{value}'" for value in (*DISSENTS, *WITHDRAWALS))
     # Read codes end in a dot, and spreadsheets write numbers with a trailing .0
     spelt = rf"regexp_replace(upper(trim(t.{code})), '\.0*$', '')"
@@ -266,12 +273,12 @@ def leave_out_excluded(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) -> 
     marked = con.execute(
         "SELECT record_key, exclusion AS opt_out FROM linkage.main.person_record"
         " WHERE alternative = 0 AND list_contains(?, exclusion)",
-        [list(left_out_reasons())],
+        [list(LEFT_OUT)],
     ).pl()
     gone = bridge.select("record_key", "feed").join(marked, on="record_key")
     con.execute(
         "DELETE FROM linkage.main.opted_out WHERE list_contains(?, opt_out)",
-        [list(left_out_reasons())],
+        [list(LEFT_OUT)],
     )
     con.register("left_out_now", gone.with_columns(pl.lit("excluded").alias("reason")).to_arrow())
     con.execute("INSERT INTO linkage.main.opted_out BY NAME FROM left_out_now")

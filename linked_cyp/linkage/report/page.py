@@ -8,14 +8,13 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.model import Contract, spine_of
 from linked_cyp.linkage.model.parameters import parameters
 from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
 from linked_cyp.linkage.report import charts, counts, groups, guild, tables
 from linked_cyp.linkage.report.drift import LARGE_SHIFT
 from linked_cyp.linkage.report.estimates import FEWEST_DECISIONS
 from linked_cyp.linkage.report.quality import first, pick, shown_count, suppressed
-from linked_cyp.linkage.report.rates import SPINE
 from linked_cyp.linkage.report.truth import MISSED
 from linked_cyp.linkage.review.thresholds import thresholds_in_force
 from linked_cyp.pages import render
@@ -54,7 +53,7 @@ def page(
         merged=tables.named(measures, tables.MERGED, "truth"),
         reach=tables.named(measures, tables.CEILING | MISSED, "truth"),
         curve=_curve(measures, con),
-        panels=_panels(measures, titles, has_truth),
+        panels=_panels(measures, contracts, has_truth),
         splink=charts.splink_charts(con, _reached(measures)),
         splink_words=charts.SPLINK,
         unlinkable=tables.table(pick(measures, "unlinkable"), titles),
@@ -167,9 +166,9 @@ def _curve(measures: pl.DataFrame, con: duckdb.DuckDBPyConnection) -> Any:
 
 
 def _panels(
-    measures: pl.DataFrame, titles: Mapping[str, str], has_truth: bool
+    measures: pl.DataFrame, contracts: Mapping[str, Contract], has_truth: bool
 ) -> list[groups.Panel]:
-    found = []
+    found, spine = [], spine_of(contracts.values())
     if has_truth:
         meaning = "Share of a child's true pairs of records that were put together."
         found.append(
@@ -178,8 +177,8 @@ def _panels(
             )
         )
     for feed in pick(measures, "step_records").filter(pl.col("feed") != "")["feed"]:
-        title = titles.get(feed, feed)
-        if feed == SPINE:
+        title = contracts[feed].title if feed in contracts else feed
+        if feed == spine or not spine:
             measure, where = "linked_to_other", "any other source"
         else:
             measure, where = "linked_to_spine", "the NHS spine"

@@ -14,13 +14,12 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.contracts.model import Contract, Table, spine_of
 from linked_cyp.contracts.pseudonymised import DELIVERIES
 from linked_cyp.core.sql import exists, literal, quoted
 from linked_cyp.linkage.report.bands import AGES, QUINTILES
 from linked_cyp.linkage.report.quality import measures
 
-SPINE = "pds_demographics"
 GROUPS = ("sex", "ethnicity", "age", "deprivation", "supplier")
 # What a pseudonymised column is called, and which group it gives.
 _COLUMNS = {
@@ -42,7 +41,8 @@ def linkage_rates(
     Args:
         con: connection with ``linkage`` and ``warehouse`` after the bridge was published.
         contracts: feeds by name.
-        seeds: folder with ``sex.csv``, ``ethnicity.csv`` and ``imd_2019.csv``.
+        seeds: folder with ``sex.csv``, ``ethnicity.csv``, ``ethnicity_group.csv`` and
+            ``imd_2019.csv``.
         day: on which ages are worked out.
 
     Returns:
@@ -50,11 +50,12 @@ def linkage_rates(
         nor a national number) by feed, and by feed and group.
         Records that may not be linked are left out.
     """
-    _children(con)
+    spine = spine_of(contracts.values())
+    _children(con, spine)
     _groups(con, contracts, seeds, day)
     frames = []
     for measure, column, feeds in (
-        ("linked_to_spine", "in_spine", f"feed <> {literal(SPINE)}"),
+        ("linked_to_spine", "in_spine", f"feed <> {literal(spine)}" if spine else "false"),
         ("linked_to_other", "in_other", "true"),
         ("poor_evidence", "is_poor", "true"),
     ):
@@ -82,12 +83,12 @@ def linkage_rates(
     return found.filter((pl.col("group_kind") == "") | said)
 
 
-def _children(con: duckdb.DuckDBPyConnection) -> None:
+def _children(con: duckdb.DuckDBPyConnection, spine: str) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE feed_child AS
         WITH reach AS (
-            SELECT person_id, bool_or(feed = {literal(SPINE)}) AS in_spine,
+            SELECT person_id, bool_or(feed = {literal(spine)}) AS in_spine,
                 count(DISTINCT feed) > 1 AS in_other
             FROM warehouse.linkage.bridge GROUP BY person_id
         )
@@ -188,11 +189,16 @@ def _labels(seeds: Path) -> pl.DataFrame:
         pl.col("source_code").alias("code"),
         pl.col("sex").replace_strict({"M": "male", "F": "female"}, default=None).alias("label"),
     )
-    ethnicity = pl.read_csv(seeds / "ethnicity.csv", infer_schema=False).select(
-        pl.lit("ethnicity").alias("kind"),
-        pl.lit("").alias("feed"),
-        pl.col("source_code").alias("code"),
-        pl.col("ons2011_group").replace("Unknown", None).alias("label"),
+    groups = pl.read_csv(seeds / "ethnicity_group.csv", infer_schema=False)
+    ethnicity = (
+        pl.read_csv(seeds / "ethnicity.csv", infer_schema=False)
+        .join(groups, on="ethnicity_code")
+        .select(
+            pl.lit("ethnicity").alias("kind"),
+            "feed",
+            pl.col("source_code").alias("code"),
+            pl.col("ons2011_group").replace("Unknown", None).alias("label"),
+        )
     )
     quintile = (pl.col("imd_decile").cast(pl.Int64) + 1) // 2
     deprivation = pl.read_csv(seeds / "imd_2019.csv", infer_schema=False).select(

@@ -49,8 +49,8 @@ def people(folder: Path, seeds: Path, day: date) -> pl.DataFrame:
         them.
     """
     person = pl.read_parquet(folder / "person.parquet")
-    ethnicity = pl.read_csv(seeds / "ethnicity.csv", infer_schema=False).unique("source_code")
-    groups = dict(ethnicity.select("source_code", "ons2011_group").iter_rows())
+    ethnicity = pl.read_csv(seeds / "ethnicity_group.csv", infer_schema=False)
+    groups = dict(ethnicity.select("ethnicity_code", "ons2011_group").iter_rows())
     home = (
         pl.read_parquet(folder / "address.parquet")
         .sort("from_day")

@@ -10,12 +10,15 @@ by hand; they say what the software does, whatever an installation declares.
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from linked_cyp.contracts.facts import FeedWords, Words
+from linked_cyp.contracts.house import is_about_persons
 from linked_cyp.contracts.model import Column, Contract
-from linked_cyp.contracts.plain_words import FeedWords, PlainWords, Words, is_about_people
+from linked_cyp.contracts.plain_words import PlainWords
 from linked_cyp.core.disclosure import SMALLEST, rounded
 from linked_cyp.pages import render
 from linked_cyp.release.companions.hdruk import children_in
@@ -120,7 +123,7 @@ def for_families(release: Release, setting: Setting) -> str:
 
 
 def _page(template: str, release: Release, setting: Setting) -> str:
-    contracts = {c.feed: c for c in setting.contracts.values() if is_about_people(c)}
+    contracts = {c.feed: c for c in setting.contracts.values() if is_about_persons(c)}
     feeds = _feeds(release, contracts, setting.words)
     held = [feed for feed in feeds if feed.latest]
     return render(
@@ -198,7 +201,7 @@ def _feeds(
             source=said.source or words.supplier(contract.supplier_kind),
             sender=words.supplier(contract.supplier_kind) if said.source else "",
             often=_OFTEN.get(contract.cadence, ""),
-            holds=said.held(contract),
+            holds=said.held(contract.tables),
             children=_counted(counted[contract.feed]) if contract.feed in counted else "",
             latest=_latest(contract, periods.get(contract.feed, [])),
             legal_basis=" ".join(contract.legal_basis.split()),
@@ -208,11 +211,11 @@ def _feeds(
     ]
 
 
-def _order(words: PlainWords, contract: Contract) -> tuple[int, int]:
-    """By heading, then as the words stand in their file; what has none comes last."""
-    headings, names = list(words.areas), list(words.feeds)
+def _order(words: PlainWords, contract: Contract) -> tuple[int, int, str]:
+    """By heading, then by rank; what has none comes last."""
+    headings = list(words.areas)
     heading = headings.index(contract.domain) if contract.domain in headings else len(headings)
-    return heading, names.index(contract.feed) if contract.feed in names else len(names)
+    return heading, contract.source_rank or sys.maxsize, contract.feed
 
 
 def _counted(count: int | None) -> str:
@@ -309,7 +312,7 @@ def _projects(
         ProjectNotice(
             project=project,
             words=setting.words.projects.get(name)
-            or Words(project.purpose, project.purpose, project.title),
+            or Words(children=project.purpose, families=project.purpose, name=project.title),
             is_over=project.expiry < today,
             is_ours=name == release.about["project"],
             feeds=sorted(setting.words.feed(c).name for c in contracts.values() if c.feed in read)

@@ -104,7 +104,7 @@ def _members(contracts_folder: Path) -> Iterator[tuple[str, bytes]]:
             yield name.replace(".", "/") + inner, Path(file).read_bytes()
     package = PROJECT_ROOT / "linked_cyp"
     beside = (*(package / "supplier").glob("*.j2"), package / "supplier" / "children.js")
-    beside += (package / "pages" / "base.html.j2", package / "identity" / "exclusions.toml")
+    beside += (package / "pages" / "base.html.j2",)
     for file in beside:
         yield file.relative_to(PROJECT_ROOT).as_posix(), file.read_bytes()
     for file in (HERE / "in_page").rglob("*.py"):

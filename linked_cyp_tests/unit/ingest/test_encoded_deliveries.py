@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from linked_cyp.contracts.facts import Excludes
+from linked_cyp.contracts.model import Contract
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.expectations import run_rules
-from linked_cyp.identity import exclusions
 from linked_cyp.identity.keys import Keys
 from linked_cyp.ingest import deliveries, ledger
 from linked_cyp.ingest.encoded import compatibility, received
@@ -36,7 +37,7 @@ from linked_cyp_tests.encoded_support import (
     planted,
     relist,
 )
-from linked_cyp_tests.support import NOT_ASKED
+from linked_cyp_tests.support import NOT_ASKED, with_exclusion
 
 PAYLOAD = "school_census__pupil_on_roll"
 SECRET = "QUILLFEATHRBADA"
@@ -348,24 +349,22 @@ def test_a_delivery_encoded_before_an_exclusion_of_its_feed_fails_a_check(
 ) -> None:
     assert here.take(made).status == "accepted"
 
-    def failed() -> list[str]:
+    def failed(contracts: Mapping[str, Contract] = CONTRACTS) -> list[str]:
         with here.open() as con:
-            build_person_records(con, CONTRACTS, here.keys, opt_outs=NOT_ASKED)
+            build_person_records(con, contracts, here.keys, opt_outs=NOT_ASKED)
             held = run_rules(con, "linkage.main.person_record", person_record_rules())
         return [o.name for o in held if not o.passed and o.name.startswith("encoded__")]
 
     assert failed() == []
+    added = Excludes(reason="adoption", values=("X",))
+    other = with_exclusion(CONTRACTS, "ssda903", "header", "upn", added)
+    this = with_exclusion(CONTRACTS, CENSUS.feed, "pupil_on_roll", "surname", added)
+    assert compatibility.contract_digest(this[CENSUS.feed]) != compatibility.contract_digest(CENSUS)
+    assert failed(other) == []
+    assert failed(this) == ["encoded__exclusions_current"]
     monkeypatch.setattr(compatibility, "encoding_version", lambda: "0" * 16)
-    assert failed() == ["encoded__version_current"]
-    known = exclusions.exclusions()
-    for feed, expected in (
-        ("ssda903", ["encoded__version_current"]),
-        (CENSUS.feed, ["encoded__exclusions_current", "encoded__version_current"]),
-    ):
-        added = exclusions.Exclusion(feed, "pupil_on_roll", "upn", "adoption", ("X",))
-        monkeypatch.setattr(exclusions, "exclusions", lambda added=added: (*known, added))
-        assert failed() == expected
-    monkeypatch.setattr(exclusions, "exclusions", lambda: known)
+    assert failed(other) == ["encoded__version_current"]
+    assert failed(this) == ["encoded__exclusions_current", "encoded__version_current"]
     with here.open() as con:  # taken before exclusions were kept
         con.execute(f"UPDATE {received.DELIVERY} SET exclusions = NULL")
         assert failed() == ["encoded__exclusions_current", "encoded__version_current"]

@@ -38,8 +38,8 @@ def excluded(con: duckdb.DuckDBPyConnection, feed: str, table: str) -> set[str]:
     """Reasons for which some accepted row takes its person out of linkage."""
     return {
         e.reason
-        for e in exclusions()
-        if (e.feed, e.table) == (feed, table)
+        for e in exclusions([CONTRACTS[feed]])
+        if e.table == table
         and con.execute(f"FROM identifiable.raw.{feed}__{table} t WHERE {e.condition()}").fetchone()
     }
 

@@ -35,6 +35,7 @@ from linked_cyp.release import truth
 from linked_cyp.stores import provenance
 from linked_cyp_tests.encoded_support import MASTER
 from linked_cyp_tests.support import NOT_ASKED, no_opt_outs
+from linked_cyp_tests.unit.identity.test_exclusions import CONTRACTS
 from linked_cyp_tests.unit.identity.test_exclusions import deliver as deliver_child
 from linked_cyp_tests.unit.linkage.test_run import Run
 
@@ -175,7 +176,7 @@ def test_a_later_delivery_stops_releases_until_it_is_linked():
     deliver("ssda903")
     deliver("pds_demographics")
     assert link() == []
-    adopted = next(rule for rule in exclusions() if rule.feed == "cin_census")
+    adopted = exclusions([CONTRACTS["cin_census"]])[0]
     (stopped,) = deliver("cin_census", adopted)
     assert stopped.startswith("deliveries accepted that are not linked: 1 (brent.")
     assert link() == []

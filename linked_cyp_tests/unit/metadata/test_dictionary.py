@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from linked_cyp.metadata.dictionary import (
     cited,
     contract_entries,
     lineage_text,
-    main,
-    markdown,
     model_entries,
+    pages,
 )
 from linked_cyp.metadata.lineage import ColumnRef, lineage
 from linked_cyp_tests.toy_feed import toy_contracts, toy_manifest
@@ -56,27 +52,14 @@ def test_lineage_names_the_suppliers_fields() -> None:
     assert text == "toy__visit.DOB; toy__visit.VisitDate"
 
 
-def test_the_document_shows_research_tables_first_and_what_becomes_of_each_field() -> None:
-    text = markdown(toy_contracts(), toy_manifest())
-    assert text.index("### curated.visit") < text.index("## Toy visits (`toy` 1.2.0)")
-    assert "| `age_years` | integer | Age at the visit. |" in text
-    assert "| `First` | `forename` | string | removed | Given name. |" in text
-    assert "| `DOB` | `birth_date` | date | coarsened to its month | Born. |" in text
-    assert "Day \\| of the visit." in text  # a bar in a text does not break the table
-
-
-def test_drift_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("LINKED_CYP_CONTRACTS", str(tmp_path))
-    manifest, document = tmp_path / "manifest.json", tmp_path / "dictionary.md"
-    arguments = ["--manifest", str(manifest), "--output", str(document)]
-    assert main([*arguments, "--check"]) == 2
-    assert "there is no dbt manifest" in capsys.readouterr().err
-    manifest.write_text(json.dumps(toy_manifest()))
-    assert main([*arguments, "--check"]) == 1
-    assert main(arguments) == 0
-    assert main([*arguments, "--check"]) == 0
-    document.write_text(document.read_text().replace("Age at", "Years at"))
-    assert main([*arguments, "--check"]) == 1
-    assert "has drifted" in capsys.readouterr().err
+def test_research_tables_have_a_page_by_zone_and_feeds_one_by_domain() -> None:
+    made = pages(toy_contracts(), toy_manifest())
+    assert set(made) == {"README.md", "curated.md", "cohort.md", "health_secondary_uses.md"}
+    assert "| `age_years` | integer | Age at the visit. |" in made["curated.md"]
+    feed = made["health_secondary_uses.md"]
+    assert "## Toy visits (`toy` 1.2.0)" in feed
+    assert "| `First` | `forename` | string | removed | Given name. |" in feed
+    assert "| `DOB` | `birth_date` | date | coarsened to its month | Born. |" in feed
+    assert "Day \\| of the visit." in feed  # a bar in a text does not break the table
+    for name in set(made) - {"README.md"}:
+        assert f"({name}" in made["README.md"]

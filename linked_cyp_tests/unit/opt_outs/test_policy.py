@@ -15,7 +15,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from linked_cyp.contracts.model import OPT_OUTS, Contract
+from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.vocabulary import OPT_OUTS
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.expectations import run_rules
 from linked_cyp.identity import pseudonym_keys

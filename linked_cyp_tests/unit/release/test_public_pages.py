@@ -14,8 +14,8 @@ import duckdb
 import pytest
 from lxml import html
 
+from linked_cyp.contracts.house import is_about_persons
 from linked_cyp.contracts.model import Contract, load_contracts
-from linked_cyp.contracts.plain_words import is_about_people
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 from linked_cyp.release import publish
 from linked_cyp.release.companions import COMPANIONS, Setting, setting_of
@@ -27,7 +27,7 @@ from linked_cyp_tests.small_warehouse import make_warehouse
 
 PAGES = (CHILDREN, FAMILIES)
 CONTRACTS = load_contracts(PROJECT_ROOT / "data_contracts")
-ABOUT_PEOPLE = {feed: c for feed, c in CONTRACTS.items() if is_about_people(c)}
+ABOUT_PEOPLE = {feed: c for feed, c in CONTRACTS.items() if is_about_persons(c)}
 PERIODS = {
     "financial_year": "2025",
     "academic_year": "2025",
@@ -105,7 +105,7 @@ def test_they_tell_of_every_feed_about_people_and_of_no_other(
 
 def test_families_read_what_every_table_holds(pages: dict[str, str], setting: Setting) -> None:
     text = _text(pages[FAMILIES])
-    phrases = [p for c in ABOUT_PEOPLE.values() for p in setting.words.feed(c).held(c)]
+    phrases = [p for c in ABOUT_PEOPLE.values() for p in setting.words.feed(c).held(c.tables)]
     assert len(phrases) > 80
     assert [phrase for phrase in phrases if phrase not in text] == []
 

@@ -12,7 +12,7 @@ import pytest
 
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.identity import pseudonym_keys
-from linked_cyp.identity.exclusions import exclusions, spreading_reasons
+from linked_cyp.identity.exclusions import SPREADING, exclusions
 from linked_cyp.identity.tokenise import record_key_table
 from linked_cyp.linkage import (
     build_person_records,
@@ -28,7 +28,7 @@ from linked_cyp_tests.unit.linkage.test_identities import ADA, BEN, CONTRACTS, O
 KEY = hashlib.sha256(b"a supplier's key, for tests only").digest()
 UNKNOWN, OTHER = "9990000042", "9990000050"
 NO_LISTS = not_applied("invented records, and opt-outs have tests of their own")
-RULES = [rule for rule in exclusions() if rule.feed == "gp_olids"]
+RULES = exclusions([CONTRACTS["gp_olids"]])
 
 
 def pseudonym(number: str, key: bytes = KEY) -> str:
@@ -199,7 +199,7 @@ def test_marked_patients_have_no_edge(tmp_path, rule):
         ).fetchall()
     assert persons["ada"] != persons[ADA]
     # the reason is found in the practice's record; some hold for the spine's record as well
-    assert reasons == [(rule.reason, 2 if rule.reason in spreading_reasons() else 1)]
+    assert reasons == [(rule.reason, 2 if rule.reason in SPREADING else 1)]
 
 
 def test_who_was_adopted_and_is_sensitive_is_left_out(tmp_path):

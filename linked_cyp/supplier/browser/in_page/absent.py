@@ -9,7 +9,9 @@ import importlib.machinery
 import sys
 import types
 
-NAMES = frozenset({"polars", "sqlalchemy", "open_data_contract_standard", "numpy", "lxml.html"})
+NAMES = frozenset(
+    {"polars", "pydantic", "sqlalchemy", "open_data_contract_standard", "numpy", "lxml.html"}
+)
 _importing = True
 
 
