@@ -98,10 +98,19 @@ def ingest(
         Path | None,
         typer.Argument(help="One delivery's folder; by default everything new in landing."),
     ] = None,
+    allow: Annotated[
+        str | None,
+        typer.Option(help="A refused delivery's id: its supplier says that it is right as it is."),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option(help="Why it is right; kept in the ledger. Name no child in it.")
+    ] = "",
 ) -> None:
     """Take deliveries from landing to pseudonymised tables. Known deliveries are passed over."""
     settings = Settings.from_environment()
     _needs_key(settings)
+    if allow:
+        _allow(settings, allow, reason)
     if not _ingest(settings, folder):
         raise typer.Exit(1)
 
@@ -241,7 +250,8 @@ def withdraw(
 @app.command(epilog="Example: [bold]linked-cyp status[/bold]")
 def status() -> None:
     """What has been delivered, what became of it, and which releases are current."""
-    from linked_cyp.ingest import ledger
+    from linked_cyp.contracts.model import load_contracts
+    from linked_cyp.ingest import landing, ledger
     from linked_cyp.release import current
     from linked_cyp.release.project import projects
     from linked_cyp.stores.door import Stores
@@ -259,6 +269,7 @@ def status() -> None:
                 row.reason or "",
             )
     console.print(table)
+    landing.passed_over(settings.landing, load_contracts(settings.contracts), _tell)
     for project in projects(settings.contracts / "projects"):
         reference = current(settings, project)
         console.print(f"{project}: {reference.path if reference else 'nothing released yet'}")
@@ -361,15 +372,31 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
     with stores.connect(identifiable="ro") as connection:
         ids = {delivery.delivery_id for delivery in new}
         rows = [row for row in ledger.ledger_rows(connection) if row.delivery_id in ids]
+        blank = ledger.absent_columns(connection, ids)
     received, accepted, quarantined = (
         sum(getattr(row, part) for row in rows) for part in ("received", "accepted", "quarantined")
     )
+    for delivery_id, columns in blank.items():
+        errors.print(
+            f"[yellow]without:[/yellow] {delivery_id}: {', '.join(columns)} (taken as blank)",
+            highlight=False,
+        )
     console.print(
         f"{len(new) - len(rejected)} of {len(new)} deliveries accepted: {received:,} rows "
         f"received = {accepted:,} accepted + {quarantined:,} in quarantine",
         highlight=False,
     )
     return not rejected
+
+
+def _allow(settings: Settings, delivery: str, reason: str) -> None:
+    """Write down that a refused delivery is right; the ingest that follows takes it again."""
+    from linked_cyp.ingest import ledger
+    from linked_cyp.stores.door import Stores
+
+    with Stores(settings).connect(identifiable="rw") as connection:
+        ledger.allow_worse(connection, delivery, reason)
+    console.print(f"Allowed: {delivery}", highlight=False)
 
 
 def _tell(folder: Path, problem: str) -> None:

@@ -19,9 +19,8 @@ import duckdb
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import insert, literal, quoted, transaction
-from linked_cyp.identity.exclusions import sensitive_marks
 from linked_cyp.identity.keys import Keys
-from linked_cyp.ingest import losses, periods, volume
+from linked_cyp.ingest import gone, ledger, losses, periods, volume
 from linked_cyp.ingest.archive import archive, located
 from linked_cyp.ingest.encoded import received
 from linked_cyp.ingest.landing import (
@@ -224,7 +223,10 @@ def _store(
     received = {name: item.received for name, item in staged.tables.items()}
     reasons += [] if reasons else volume.refusals(con, contract, landed, received)
     reasons += losses.lost_columns(contract, columns)
+    reasons += losses.collisions(staged)
     reasons += losses.orphans(con, staged)
+    reasons += gone.unprotected(staged)
+    reasons += [] if reasons else gone.refusals(con, landed, staged, columns)
     reasons += [] if reasons else losses.worse_than_before(con, landed, columns)
     for name, item in staged.tables.items():
         harmful = judged[name]["rows"] - judged[name]["harmless"] + judged[name]["file_rows"]
@@ -235,6 +237,8 @@ def _store(
             f"{name}.{column} protects people and holds what cannot be read"
             for column in unread_marks(con, item)
         ]
+    if any(ledger.UNLESS_TOLD in reason for reason in reasons):
+        reasons.append(ledger.how_to_allow(landed.delivery_id))
     with transaction(con):
         versions = _forget(con, landed)
         for table in contract.tables.values():
@@ -244,7 +248,8 @@ def _store(
             for name, item in staged.tables.items()
         }
         _store_problems(con, landed, counts, bool(reasons))
-        losses.store_counts(con, landed.delivery_id, columns)
+        lacking = [(item.table.name, column.name) for item, column in gone.absent(staged)]
+        losses.store_counts(con, landed.delivery_id, columns, lacking)
         _store_ledger(
             con, contract, landed, staged, year, "; ".join(reasons) or None, counts, versions
         )
@@ -270,12 +275,6 @@ def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
         if table.required and table.name not in read | told
     ]
     expected = {f.index: f.expected_rows for f in landed.files}
-    reasons += [
-        f"{name} has no column {column}, which protects people"
-        for name, item in staged.tables.items()
-        if name in read
-        for column in sorted(sensitive_marks(item.table) - set(item.present))
-    ]
     if contract.domain == GOVERNANCE:  # a column that we do not know may say the opposite
         reasons += [
             f"file {result.index} of {contract.feed} has {len(result.undeclared)} columns that are"

@@ -117,6 +117,19 @@ def discover(
     return found
 
 
+def passed_over(
+    landing: Path, contracts: Mapping[str, Contract], tell: Callable[[Path, str], None]
+) -> None:
+    """Tell of everything under the landing folder that nobody will take; hashes no file."""
+    for path, reason in not_taken(landing):
+        tell(path, reason)
+    for folder in folders(landing):
+        try:
+            address(folder, contracts)
+        except Unidentified as problem:
+            tell(folder, str(problem))
+
+
 def find(
     landing: Path, contracts: Mapping[str, Contract], delivery_id: str
 ) -> LandedDelivery | None:

@@ -7,7 +7,7 @@ from the order of arrival, so any arrival order gives one state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import duckdb
@@ -26,6 +26,8 @@ CURRENT = "identifiable.ledger.current"
 REJECTED = "identifiable.quarantine.rejected"
 ARCHIVE = "identifiable.archive.file"
 ENCODED = "identifiable.encoded"  # a schema: rows of deliveries that came encoded
+
+UNLESS_TOLD = "unless somebody says that it is right"  # in every reason that can be overruled
 
 _SCHEMA = f"""
 CREATE SCHEMA IF NOT EXISTS identifiable.ledger;
@@ -189,6 +191,20 @@ def ledger_rows(con: duckdb.DuckDBPyConnection, feed: str | None = None) -> list
     return [LedgerRow(*row) for row in rows]
 
 
+def absent_columns(
+    con: duckdb.DuckDBPyConnection, deliveries: Collection[str]
+) -> dict[str, list[str]]:
+    """The columns that accepted deliveries lack, as ``table.column``, by delivery."""
+    rows = con.execute(
+        "SELECT delivery_id, list(table_name || '.' || column_name ORDER BY table_name, "
+        f"column_name) FROM {COLUMN} WHERE list_contains(?, delivery_id) AND filled IS NULL AND "
+        f"delivery_id IN (SELECT delivery_id FROM {DELIVERY} WHERE outcome = 'accepted') "
+        "GROUP BY delivery_id ORDER BY delivery_id",
+        [list(deliveries)],
+    ).fetchall()
+    return dict(rows)
+
+
 def current_deliveries(con: duckdb.DuckDBPyConnection, feed: str | None = None) -> list[str]:
     """The deliveries that count now: accepted, not superseded, not withdrawn."""
     rows = con.execute(
@@ -285,8 +301,8 @@ def withdraw(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -> s
 
 
 def allow_worse(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -> None:
-    """Say that a delivery is right although it is of another size than before, or would supersede
-    one that was read better; it is then read again.
+    """Say that a delivery is right although it is of another size than before, lacks what it used
+    to hold, or would supersede one that was read better; it is then to be taken again.
 
     Raises:
         LinkedCypError: the ledger does not know the delivery, or no reason was given.
@@ -299,6 +315,19 @@ def allow_worse(con: duckdb.DuckDBPyConnection, delivery_id: str, reason: str) -
         f"INSERT INTO {WORSE_ALLOWED} VALUES (?, ?, now() AT TIME ZONE 'UTC')",
         [delivery_id, reason],
     )
+
+
+def how_to_allow(delivery_id: str) -> str:
+    """What an operator does who knows that a refused delivery is right."""
+    return f'if it is right: linked-cyp ingest --allow {delivery_id} --reason "..."'
+
+
+def is_allowed(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:
+    """Whether somebody said that a delivery is right (:func:`allow_worse`)."""
+    found = con.execute(
+        f"SELECT count(*) FROM {WORSE_ALLOWED} WHERE delivery_id = ?", [delivery_id]
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def is_withdrawn(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:

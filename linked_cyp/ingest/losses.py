@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import duckdb
 
 from linked_cyp.contracts.model import Column, Contract, Table
-from linked_cyp.core.sql import quoted
+from linked_cyp.core.sql import literal, quoted
+from linked_cyp.identity.identifiers import NO_ID
 from linked_cyp.ingest.landing import LandedDelivery
-from linked_cyp.ingest.ledger import COLUMN, CURRENT, WORSE_ALLOWED
+from linked_cyp.ingest.ledger import COLUMN, CURRENT, UNLESS_TOLD, is_allowed
 from linked_cyp.ingest.readers import Staged, StagedTable
-from linked_cyp.ingest.readers.refine import undeclared
+from linked_cyp.ingest.readers.refine import id_columns, undeclared
 
 # The largest share of a column's filled cells that may be lost, where the contract says nothing:
 # of keys and dates, by which everything is counted; of numbers of persons, which suppliers have
@@ -33,6 +34,10 @@ FEWEST_KEYS = 3
 WORSE = 0.01
 # A column counts as gone when it was mostly filled and hardly is now.
 MOSTLY, HARDLY = 0.5, 0.05
+
+
+# A number as spreadsheets show what is too long for the cell.
+ROUNDED = r"-?[0-9](\.[0-9]+)?[Ee]\+[0-9]{1,3}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ class ColumnCount:
 
 def column_counts(con: duckdb.DuckDBPyConnection, staged: Staged) -> list[ColumnCount]:
     """The cells of every staged column, in one scan of each table."""
-    return [count for item in staged.tables.values() for count in _counts(con, item)]
+    return [
+        count for item in staged.tables.values() for count in _counts(con, staged.contract, item)
+    ]
 
 
 def limit(contract: Contract, table: Table, column: Column) -> float:
@@ -87,6 +94,14 @@ def lost_columns(contract: Contract, counts: Iterable[ColumnCount]) -> Iterator[
                 f"{count.table}.{count.column} ({count.written}): {count.lost} of {count.filled} "
                 "values cannot be read"
             )
+
+
+def collisions(staged: Staged) -> Iterator[str]:
+    """Why a delivery is refused in which two ids would become one, one sentence for each column."""
+    for item in staged.tables.values():
+        for name in sorted(item.collided):
+            written = item.table.column(name).physical_name
+            yield f"{item.table.name}.{name} ({written}) has ids that differ by leading zeros only"
 
 
 def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[str]:
@@ -128,10 +143,7 @@ def worse_than_before(
         "AND feed = ? AND period = ? AND delivery_id <> ? AND version_order <= ?",
         [landed.supplier, landed.feed, landed.period, landed.delivery_id, landed.version_order],
     ).fetchone()
-    allowed = con.execute(
-        f"SELECT count(*) FROM {WORSE_ALLOWED} WHERE delivery_id = ?", [landed.delivery_id]
-    ).fetchone()
-    if before is None or (allowed and allowed[0]):
+    if before is None or is_allowed(con, landed.delivery_id):
         return
     held = {
         (table, column): (rows, filled, lost)
@@ -148,30 +160,43 @@ def worse_than_before(
             continue
         share = count.filled / count.rows if count else 0.0
         if filled / rows >= MOSTLY and share < HARDLY:
-            yield f"{table}.{column} is blank, and was not in the delivery it would supersede"
+            yield (
+                f"{table}.{column} is blank, and was not in the delivery it would supersede, "
+                f"{UNLESS_TOLD}"
+            )
         elif count and count.lost >= FEWEST_LOST and count.share > lost / filled + WORSE:
             yield (
                 f"{table}.{column}: {count.lost} values cannot be read, {lost} in the delivery it "
-                "would supersede"
+                f"would supersede, {UNLESS_TOLD}"
             )
 
 
 def store_counts(
-    con: duckdb.DuckDBPyConnection, delivery_id: str, counts: Iterable[ColumnCount]
+    con: duckdb.DuckDBPyConnection,
+    delivery_id: str,
+    counts: Iterable[ColumnCount],
+    absent: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """Put the counts into the ledger, in place of what an earlier reading of the delivery found."""
+    """Put the counts into the ledger, in place of what an earlier reading of the delivery found.
+
+    ``absent``: declared columns (table, column) that the delivery lacks; their counts are null.
+    """
     con.execute(f"DELETE FROM {COLUMN} WHERE delivery_id = ?", [delivery_id])
     rows = [[delivery_id, c.table, c.column, c.rows, c.filled, c.repaired, c.lost] for c in counts]
+    rows += [[delivery_id, *column, None, None, None, None] for column in absent]
     if rows:
         names = "delivery_id, table_name, column_name, rows, filled, repaired, lost"
         con.executemany(f"INSERT INTO {COLUMN} ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def _counts(con: duckdb.DuckDBPyConnection, item: StagedTable) -> Iterator[ColumnCount]:
+def _counts(
+    con: duckdb.DuckDBPyConnection, contract: Contract, item: StagedTable
+) -> Iterator[ColumnCount]:
     columns = [item.table.column(name) for name in item.present]
     if not columns:
         return
-    asked = [f"count({item.written(c.name)}), {_lost(item, c)}" for c in columns]
+    ids = id_columns(contract, item.table)
+    asked = [f"{_filled(item, c)}, {_lost(item, c, c.name in ids)}" for c in columns]
     rows, *found = con.execute(
         f"SELECT count(*), {', '.join(asked)} FROM {item.relation}"
     ).fetchone() or (0,)
@@ -183,13 +208,25 @@ def _counts(con: duckdb.DuckDBPyConnection, item: StagedTable) -> Iterator[Colum
         )
 
 
-def _lost(item: StagedTable, column: Column) -> str:
-    """SQL that counts the lost cells of one column."""
+def _filled(item: StagedTable, column: Column) -> str:
+    """SQL that counts the cells in which something stands; one word for nothing in every cell of a
+    text column (NULL, N/A) is nothing."""
+    written = item.written(column.name)
+    if column.type != "string":
+        return f"count({written})"
+    word = f"regexp_full_match(upper(trim(min({written}))), {literal(f'({NO_ID})')})"
+    return f"CASE WHEN min({written}) = max({written}) AND {word} THEN 0 ELSE count({written}) END"
+
+
+def _lost(item: StagedTable, column: Column, is_id: bool) -> str:
+    """SQL that counts the lost cells of one column; an id as 1.23E+09 has lost its last digits."""
     name, written = quoted(column.name), item.written(column.name)
     tests = [f"{written} IS NOT NULL AND {name} IS NULL"] if written != name else []
     if column.type == "string":
         if column.codeset or (column.pattern and column.pseudonymisation == "keep"):
             tests.append(undeclared(column))
+        if is_id:
+            tests.append(f"regexp_full_match({name}, {literal(ROUNDED)})")
         if column.identifier_type in ("nhs_number", "upn", "uln"):
             tests.append(f"NOT linked_cyp_accepted_{column.identifier_type}({name})")
     return f"count(*) FILTER ({' OR '.join(f'({t})' for t in tests)})" if tests else "0"

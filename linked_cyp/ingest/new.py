@@ -24,7 +24,7 @@ from linked_cyp.contracts.model import Contract
 from linked_cyp.core.files import prepare_folder, sweep
 from linked_cyp.core.sql import exists
 from linked_cyp.ingest import landing
-from linked_cyp.ingest.ledger import CURRENT, DELIVERY, PROCESSABLE
+from linked_cyp.ingest.ledger import CURRENT, DELIVERY, PROCESSABLE, WORSE_ALLOWED
 from linked_cyp.stores.door import Mode, Stores
 
 SETTLED_SECONDS = 30.0
@@ -104,8 +104,15 @@ def versions(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(con.execute(f"SELECT delivery_id, version_order FROM {DELIVERY}").fetchall())
 
 
+_ALLOWED = (
+    f"SELECT delivery_id, feed, version_order FROM {CURRENT} AS c SEMI JOIN {WORSE_ALLOWED} AS a "
+    "ON a.delivery_id = c.delivery_id AND a.allowed_at >= c.received_at WHERE status = 'rejected'"
+)
+
+
 def unfinished(con: duckdb.DuckDBPyConnection) -> list[Delivery]:
-    """Deliveries that were taken into raw tables and, so far, no further.
+    """Deliveries that were taken into raw tables and, so far, no further; and those refused of
+    which somebody has said since that they are right.
 
     Args:
         con: has ``identifiable`` and, if there is one, ``warehouse``.
@@ -122,8 +129,8 @@ def unfinished(con: duckdb.DuckDBPyConnection) -> list[Delivery]:
         if exists(con, f"{catalog}.{CHECKED}")
     ]
     rows = con.execute(
-        f"SELECT delivery_id, feed, version_order FROM {CURRENT} WHERE list_contains(?, status)"
-        f" {' '.join(seen)} ORDER BY 1",
+        f"(SELECT delivery_id, feed, version_order FROM {CURRENT} WHERE list_contains(?, status)"
+        f" {' '.join(seen)}) UNION {_ALLOWED} ORDER BY 1",
         [list(PROCESSABLE)],
     ).fetchall()
     return [Delivery(*row) for row in rows]

@@ -17,7 +17,7 @@ import duckdb
 
 from linked_cyp.contracts.model import Contract
 from linked_cyp.ingest.landing import LandedDelivery
-from linked_cyp.ingest.ledger import CURRENT, TABLE, WORSE_ALLOWED
+from linked_cyp.ingest.ledger import CURRENT, TABLE, UNLESS_TOLD, is_allowed
 
 # Standard deviations of a count: small tables vary by chance, and are not refused for that.
 NOISE = 4.0
@@ -65,7 +65,7 @@ def refusals(
         landed: the delivery.
         received: rows by table, those of tables that are not in it left out.
     """
-    if _is_allowed(con, landed.delivery_id):
+    if is_allowed(con, landed.delivery_id):
         return
     allowed = limits(contract)
     own, others = _before(con, landed)
@@ -89,7 +89,7 @@ def _out_of(
     if (few or many) and max(rows, usual) >= FEWEST_ROWS:
         yield (
             f"{table} has {rows} rows, and {usual:.0f} in {whose} other deliveries (median): too "
-            f"{'few' if few else 'many'}, unless somebody says that it is right"
+            f"{'few' if few else 'many'}, {UNLESS_TOLD}"
         )
 
 
@@ -132,10 +132,3 @@ def _before(
         elif period == landed.period:
             others.setdefault(table, []).append(rows)
     return own, others
-
-
-def _is_allowed(con: duckdb.DuckDBPyConnection, delivery_id: str) -> bool:
-    found = con.execute(
-        f"SELECT count(*) FROM {WORSE_ALLOWED} WHERE delivery_id = ?", [delivery_id]
-    ).fetchone()
-    return bool(found and found[0])

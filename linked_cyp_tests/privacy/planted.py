@@ -158,7 +158,7 @@ def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
     if contract.max_quarantined_share * (len(children) + 1) < 1 and len(children) > 1:
         return out.getvalue()  # one bad row would refuse this feed's delivery
     last = children[-1]
-    protective = marks(contract.feed, table.name)  # unreadable, they refuse the delivery
+    protective = marks(table)  # unreadable, they refuse the delivery
     spoilt = [
         f"{last.surname} {last.nhs_number}"
         if column.type in ("date", "integer") and column.required and column.name not in protective

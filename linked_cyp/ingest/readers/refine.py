@@ -117,7 +117,22 @@ def _ids(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column) -> N
         f"(SELECT {name} FROM {item.relation} WHERE {name} = upper({name})))"
     )
     con.execute("UPDATE temp.main.spellings SET new = nullif(new, '')")
+    if not column.identifier_type and _collide(con, item, name):
+        item.collided.add(column.name)
     _take_over(con, item, column.name)
+
+
+def _collide(con: duckdb.DuckDBPyConnection, item: StagedTable, name: str) -> bool:
+    """Whether two ids of a column differ by leading zeros only: two children, or one, nobody
+    knows."""
+    found = con.execute(
+        "SELECT new FROM (FROM temp.main.spellings UNION ALL "
+        f"SELECT DISTINCT {name}, {name} FROM {item.relation} "
+        f"WHERE {name} IN (SELECT new FROM temp.main.spellings)) "
+        "WHERE regexp_full_match(new, '[0-9]*[1-9][0-9]*') "
+        "GROUP BY new HAVING count(DISTINCT linked_cyp_bare(old)) > 1 LIMIT 1"
+    ).fetchone()
+    return found is not None
 
 
 def _respell(

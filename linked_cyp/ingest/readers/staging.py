@@ -96,7 +96,8 @@ class StagedTable:
     ``rewritten`` are the text columns in which a value was given its one spelling:
     ``text__<column>`` is beside those too. ``repaired`` counts by column the values that were
     read although they were not written as the contract says. ``padded`` are the rows (file,
-    number) whose line lacked its last fields.
+    number) whose line lacked its last fields. ``collided`` are the id columns in which two ids
+    differ by leading zeros only.
     """
 
     table: Table
@@ -108,6 +109,7 @@ class StagedTable:
     rewritten: set[str] = field(default_factory=set)
     repaired: dict[str, int] = field(default_factory=dict)
     padded: list[tuple[int, int]] = field(default_factory=list)
+    collided: set[str] = field(default_factory=set)
 
     def written(self, name: str) -> str:
         """SQL of a column as the supplier wrote it."""

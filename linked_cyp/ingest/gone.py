@@ -1,0 +1,147 @@
+"""Columns that are not there, or hold nothing: said, and refused where a number would be wrong.
+
+A file without a column reads as well as one whose column is blank for everybody, and everything
+counted from it is wrong without a word. Columns by which children are known and counted must be
+there; of all others the supplier's own earlier delivery says whether they used to hold something.
+What is right nevertheless is taken once the operator says so
+(:func:`linked_cyp.ingest.ledger.allow_worse`), except the columns that protect people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import duckdb
+
+from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.identity.exclusions import protective, sensitive_marks
+from linked_cyp.ingest.landing import LandedDelivery
+from linked_cyp.ingest.ledger import COLUMN, CURRENT, UNLESS_TOLD, is_allowed
+from linked_cyp.ingest.losses import ColumnCount
+from linked_cyp.ingest.readers import Staged
+from linked_cyp.ingest.readers.staging import StagedTable
+
+# The share of its rows that a column held before, from which on it is missed when it goes; and the
+# part of the values to be expected that says that it went.
+USED, LEFT = 0.2, 0.05
+# Fewer values than these to be expected: that there are none may be chance (once in a thousand).
+FEWEST_EXPECTED = 7
+# Rows from which on a key or birth date that nobody has is no chance.
+FEWEST_ROWS = 20
+
+
+def absent(staged: Staged) -> Iterator[tuple[StagedTable, Column]]:
+    """The columns of this year's contract that the delivery's tables do not have."""
+    for name, item in staged.tables.items():
+        table = staged.in_force.tables.get(name)
+        for column in table.columns if table and item.received else ():
+            if column.name not in item.present:
+                yield item, column
+
+
+def unprotected(staged: Staged) -> Iterator[str]:
+    """Why a delivery is refused that lacks a column which protects people; nobody can allow it."""
+    lacking = {(item.table.name, column.name) for item, column in absent(staged)}
+    for name, item in staged.tables.items():
+        always = sensitive_marks(item.table) - set(item.present)
+        of_year = {c for c in protective(item.table) if (name, c) in lacking}
+        for column in sorted(always | of_year):
+            yield f"{name} has no column {column}, which protects people"
+
+
+def refusals(
+    con: duckdb.DuckDBPyConnection,
+    landed: LandedDelivery,
+    staged: Staged,
+    counts: Iterable[ColumnCount],
+) -> Iterator[str]:
+    """Why a delivery is refused for columns that it lacks or that hold nothing, one sentence each.
+
+    Args:
+        con: has the ledger.
+        landed: the delivery.
+        staged: its tables.
+        counts: the cells of its columns.
+    """
+    if is_allowed(con, landed.delivery_id):
+        return
+    said = set()
+    for item, column in absent(staged):
+        if is_needed(item.table, column):
+            said.add((item.table.name, column.name))
+            yield f"{_named(item.table, column)} is missing, {UNLESS_TOLD}"
+    now = {(c.table, c.column): c for c in counts}
+    for (table, name), count in now.items():
+        column = staged.contract.tables[table].column(name)
+        if count.rows >= FEWEST_ROWS and not count.filled and names_child(column):
+            said.add((table, name))
+            yield (
+                f"{table}.{name} ({count.written}) is blank in all {count.rows} rows, {UNLESS_TOLD}"
+            )
+    yield from _went(con, landed, staged, now, said)
+
+
+def is_needed(table: Table, column: Column) -> bool:
+    """Whether a column must be there: a key, a birth date, or the date of what is counted."""
+    keys = {name for alternative in table.person_key[:1] for name in alternative}
+    keys |= {*table.primary_key}
+    is_event = column.critical and column.type in ("date", "timestamp")
+    return column.name in keys or is_event or names_child(column)
+
+
+def names_child(column: Column) -> bool:
+    """Whether a column says who a child is, as some child of every delivery has it."""
+    return column.linkage_role in ("birth_date", "nhs_number", "upn")
+
+
+def _went(
+    con: duckdb.DuckDBPyConnection,
+    landed: LandedDelivery,
+    staged: Staged,
+    now: dict[tuple[str, str], ColumnCount],
+    said: set[tuple[str, str]],
+) -> Iterator[str]:
+    """The columns in which the supplier's earlier delivery held values and this one holds none."""
+    for table, name, before in _held(con, staged.contract, landed):
+        item, year = staged.tables.get(table), staged.in_force.tables.get(table)
+        declared = {c.name: c for c in year.columns} if year else {}
+        if item is None or not item.received or name not in declared or (table, name) in said:
+            continue
+        count = now.get((table, name))
+        expected = before * (count.rows if count else item.received)
+        if before < USED or expected < FEWEST_EXPECTED:
+            continue
+        if count is None or count.filled < LEFT * expected:
+            yield (
+                f"{_named(item.table, declared[name])} is {'blank' if count else 'missing'}, and "
+                f"was filled in {before:.0%} of the rows of this supplier's earlier delivery, "
+                f"{UNLESS_TOLD}"
+            )
+
+
+def _held(
+    con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery
+) -> list[tuple[str, str, float]]:
+    """(table, column, share filled) of the supplier's delivery nearest before this one.
+
+    Of terms, one of the same season: some columns are asked for in one term only. Where none is
+    before it, the nearest after it, so that the order of arrival does not matter.
+    """
+    same = "AND period[5:] = ?" if contract.period_kind == "academic_term" else "AND ? IS NOT NULL"
+    found = con.execute(
+        f"SELECT delivery_id FROM {CURRENT} WHERE status = 'accepted' AND supplier = ? "
+        f"AND feed = ? AND period <> ? {same} "
+        "ORDER BY period > ?, CASE WHEN period > ? THEN period END, period DESC LIMIT 1",
+        [landed.supplier, landed.feed, *(landed.period, landed.period[4:]), *[landed.period] * 2],
+    ).fetchone()
+    if found is None:
+        return []
+    return con.execute(
+        f"SELECT table_name, column_name, filled / rows FROM {COLUMN} WHERE delivery_id = ? "
+        "AND rows > 0 ORDER BY ALL",
+        [found[0]],
+    ).fetchall()
+
+
+def _named(table: Table, column: Column) -> str:
+    return f"{table.name}.{column.name} ({column.physical_name})"
