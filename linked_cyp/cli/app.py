@@ -259,15 +259,19 @@ def status() -> None:
     settings = Settings.from_environment()
     _needs_key(settings)
     table = Table("delivery", "feed", "status", "received", "accepted", "quarantined", "reason")
-    with Stores(settings).connect(identifiable="ro") as connection:
-        for row in ledger.ledger_rows(connection):
-            table.add_row(
-                row.delivery_id,
-                row.feed,
-                row.status,
-                *(f"{n:,}" for n in (row.received, row.accepted, row.quarantined)),
-                row.reason or "",
-            )
+    stores = Stores(settings)
+    rows = []
+    if stores.path("identifiable").exists():  # not before the first ingest
+        with stores.connect(identifiable="ro") as connection:
+            rows = ledger.ledger_rows(connection)
+    for row in rows:
+        table.add_row(
+            row.delivery_id,
+            row.feed,
+            row.status,
+            *(f"{n:,}" for n in (row.received, row.accepted, row.quarantined)),
+            row.reason or "",
+        )
     console.print(table)
     landing.passed_over(settings.landing, load_contracts(settings.contracts), _tell)
     for project in projects(settings.contracts / "projects"):

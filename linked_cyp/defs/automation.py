@@ -111,7 +111,9 @@ def automation() -> dg.Definitions:
             settings.landing,
             contracts,
             json.loads(context.cursor or "{}"),
-            lambda problem: context.log.warning(f"landing: a folder was passed over: {problem}"),
+            lambda problem: context.log.warning(
+                f"landing: a folder or file was passed over: {problem}"
+            ),
         )
         try:
             new = to_take(Stores(settings), landed, contracts, wait_seconds=STORE_SECONDS)

@@ -146,13 +146,18 @@ def settled(
         contracts: the feeds we know.
         seen: what the last call returned: by place, the folder's signature and the delivery's id
             (None for what is no delivery). No name of a folder or file is in it.
-        tell: of each folder that is no delivery, once.
+        tell: of each folder that is no delivery, and of what lies outside any, once.
 
     Returns:
         The deliveries, and what to give as ``seen`` to the next call.
     """
     present: dict[str, list] = {}
     found = []
+    for path, reason in landing.not_taken(folder):
+        name = f"not taken {landing.place_signature(path, folder)}"
+        present[name] = ["", None]
+        if name not in seen:
+            tell(landing.Unidentified(reason))
     for place in landing.folders(folder):
         name, signature = landing.place_signature(place, folder), landing.folder_signature(place)
         before = seen.get(name)

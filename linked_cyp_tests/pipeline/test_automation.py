@@ -146,11 +146,13 @@ def test_unknown_folders_are_passed_over_without_naming_them(
 ) -> None:
     land(landing, "moorvale", "jorvexi_quillfeather", "2025")
     land(landing, "moorvale", "pds_demographics", "jorvexi_quillfeather")
+    (landing / "moorvale" / "jorvexi_quillfeather.csv").write_text("a\n1\n")
     land(landing, *SPINE)
     tick = evaluate()
     assert len(tick.run_requests) == 1
     said = capfd.readouterr().err
-    assert said.count("a folder was passed over") == 2
+    assert said.count("a folder or file was passed over") == 3
+    assert "it lies outside supplier/feed/period" in said
     assert "quillfeather" not in said + tick.cursor
 
 

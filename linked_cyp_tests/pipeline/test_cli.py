@@ -178,6 +178,16 @@ def test_nothing_has_landed_yet(run: Run, settings: Settings) -> None:
     assert "nothing released yet" in shown.out
 
 
+def test_what_nobody_delivered_or_gave_a_reason_for_is_not_allowed(
+    run: Run, settings: Settings
+) -> None:
+    create_master_key(settings.key_file)
+    unknown = run("ingest", "--allow", "brent.2025.0123456789ab", "--reason", "it is right")
+    assert (unknown.code, "does not know" in unknown.err) == (1, True)
+    silent = run("ingest", "--allow", "brent.2025.0123456789ab")
+    assert (silent.code, "needs a reason" in silent.err) == (1, True)
+
+
 def test_a_folder_that_is_no_delivery_is_passed_over_and_said(run: Run, settings: Settings) -> None:
     create_master_key(settings.key_file)
     folder = settings.landing / "brent" / "no_such_feed" / "2025"
@@ -186,6 +196,7 @@ def test_a_folder_that_is_no_delivery_is_passed_over_and_said(run: Run, settings
     ended = run("ingest")
     assert ended.code == 0
     assert "passed over" in ended.err
+    assert "passed over" in run("status").err
     assert not any(secret in ended.out + ended.err for secret in SECRETS)
 
 
