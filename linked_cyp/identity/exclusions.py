@@ -84,11 +84,6 @@ def marks(table: Table) -> tuple[str, ...]:
     return tuple(sorted(c.name for c in table.columns if c.excludes and not c.excludes.values))
 
 
-def protective(table: Table) -> set[str]:
-    """The columns of a table by which anybody is protected, be it by a mark or by some values."""
-    return {c.name for c in table.columns if c.excludes}
-
-
 def sensitive_marks(table: Table) -> set[str]:
     """Those without which nobody of a delivery can be known as sensitive."""
     return {

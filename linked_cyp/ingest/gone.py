@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import duckdb
 
 from linked_cyp.contracts.model import Column, Contract, Table
-from linked_cyp.identity.exclusions import protective, sensitive_marks
+from linked_cyp.identity.exclusions import marks, sensitive_marks
 from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import COLUMN, CURRENT, UNLESS_TOLD, is_allowed
 from linked_cyp.ingest.losses import ColumnCount
@@ -44,7 +44,7 @@ def unprotected(staged: Staged) -> Iterator[str]:
     lacking = {(item.table.name, column.name) for item, column in absent(staged)}
     for name, item in staged.tables.items():
         always = sensitive_marks(item.table) - set(item.present)
-        of_year = {c for c in protective(item.table) if (name, c) in lacking}
+        of_year = {c for c in marks(item.table) if (name, c) in lacking}
         for column in sorted(always | of_year):
             yield f"{name} has no column {column}, which protects people"
 
