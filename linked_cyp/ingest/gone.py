@@ -82,11 +82,10 @@ def refusals(
 
 
 def is_needed(table: Table, column: Column) -> bool:
-    """Whether a column must be there: a key, a birth date, or the date of what is counted."""
+    """Whether a column must be there: a key or a birth date."""
     keys = {name for alternative in table.person_key[:1] for name in alternative}
     keys |= {*table.primary_key}
-    is_event = column.critical and column.type in ("date", "timestamp")
-    return column.name in keys or is_event or names_child(column)
+    return column.name in keys or names_child(column)
 
 
 def names_child(column: Column) -> bool:
