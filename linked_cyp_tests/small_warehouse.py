@@ -121,7 +121,10 @@ def remember(settings: Settings) -> None:
             " collection_year, delivery_id AS content_sha256, rows_received, rows_accepted,"
             " rows_quarantined, CASE status WHEN 'rejected' THEN status ELSE 'accepted' END AS"
             " outcome, CASE status WHEN 'accepted' THEN 'z' ELSE status END AS version_order,"
-            " TIMESTAMP '2025-12-01' AS received_at FROM warehouse.pseudonymised.delivery"
+            " TIMESTAMP '2025-12-01' AS received_at FROM warehouse.pseudonymised.delivery AS d"
+            # what superseded it must be there
+            " WHERE status <> 'superseded' OR (supplier, feed, period) IN (SELECT (supplier, feed,"
+            " period) FROM warehouse.pseudonymised.delivery WHERE status = 'accepted')"
         )
         con.execute(
             f"INSERT INTO {ledger.WITHDRAWAL} SELECT delivery_id, 'sent in error', now(), now()"

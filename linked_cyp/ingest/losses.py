@@ -22,9 +22,10 @@ from linked_cyp.ingest.readers import Staged, StagedTable
 from linked_cyp.ingest.readers.refine import id_columns, undeclared
 
 # The largest share of a column's filled cells that may be lost, where the contract says nothing:
-# of keys and dates, by which everything is counted; of numbers of persons, which suppliers have
-# of some children only and beside which others name the child; of everything else.
-STRICT, OF_PERSONS, OTHERWISE = 0.01, 0.25, 0.05
+# of keys and dates, by which everything is counted; of numbers of persons, which name nobody unless
+# they are valid and beside which others name the child, so that what is lost of them is counted and
+# warned of and refuses nothing by itself; of everything else.
+STRICT, OF_PERSONS, OTHERWISE = 0.01, 1.0, 0.05
 # One cell is no column, unless it is all there is of it.
 FEWEST_LOST = 2
 # The share of the keys of one table that may be missing in the table they refer to.

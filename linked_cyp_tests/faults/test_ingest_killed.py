@@ -55,11 +55,16 @@ def stores(tmp_path, monkeypatch):
     return Stores(settings)
 
 
-def landed(stores: Stores, name: str, encoding: str = "utf-8") -> Path:
+def landed(stores: Stores, name: str, encoding: str = "utf-8", supplier: str = "brent") -> Path:
     content = "PUPIL_ID,VISIT_DATE,REASON\n" + "".join(
         f"P{n},2025-01-02,caf\u00e9 {name}\n" for n in range(ROWS)
     )
-    return land(stores.settings.landing, {"visit.csv": content.encode(encoding)}, name=name)
+    return land(
+        stores.settings.landing,
+        {"visit.csv": content.encode(encoding)},
+        name=name,
+        supplier=supplier,
+    )
 
 
 def content(con):
@@ -77,8 +82,8 @@ def content(con):
     ],
 )
 def test_killed_in_the_middle(stores, moment):
-    first = landed(stores, "2024")
-    second = landed(stores, "2025", "cp1252")
+    first = landed(stores, "2025")
+    second = landed(stores, "2025", "cp1252", "acton")
     with stores.connect(identifiable="rw") as con:
         take(con, FEED, first)
         before = content(con)
@@ -116,9 +121,9 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(stores):
 
 
 def test_an_error_inside_leaves_nothing_and_shows_no_value(stores):
-    folder = landed(stores, "2024")
+    folder = landed(stores, "2025", supplier="acton")
     with stores.connect(identifiable="rw") as con:
-        take(con, FEED, landed(stores, "2023"))
+        take(con, FEED, landed(stores, "2025"))
         con.execute("ALTER TABLE identifiable.raw.toy__visit ALTER visit_date TYPE VARCHAR")
         con.execute("ALTER TABLE identifiable.raw.toy__visit ALTER reason TYPE INTEGER USING 1")
         before = content(con)

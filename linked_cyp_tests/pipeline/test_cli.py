@@ -23,6 +23,7 @@ BAD = GOOD + "PLT000002,7,13/13/2011,Quillfeathr,A801999600002\n,1,14/01/2011,WB
 COMMANDS = (
     "demo",
     "encode",
+    "generate",
     "ingest",
     "keys create",
     "keys pseudonym",
@@ -166,7 +167,7 @@ def test_what_does_not_exist_is_said_in_one_line(run: Run, settings: Settings) -
         run("withdraw", "brent.2025.3f9a1c2b4d5e", "--reason", "sent in error", "--no-rebuild")
     )
     assert "delivery" in refused(run("ingest", str(settings.landing / "brent/ssda903/2025")))
-    assert "nothing has been ingested" in refused(run("release", "demo"))
+    assert "no delivery has been accepted" in refused(run("release", "demo"))
 
 
 def test_nothing_has_landed_yet(run: Run, settings: Settings) -> None:

@@ -71,8 +71,15 @@ def test_no_other_module_uses_a_private_name() -> None:
         for path in PACKAGE.rglob("*.py")
         for name in private_names(path)
         if str(path.relative_to(PACKAGE)) not in MODULES.values()
+        and "in_page" not in path.parts  # stand-ins of our own for what a browser lacks
     }
-    assert found == {("linkage/pairs/spark_job.py", "os._exit")}  # Python's own, and documented
+    assert found == {
+        ("linkage/pairs/spark_job.py", "os._exit"),  # Python's own, and documented
+        (
+            "linkage/model/training.py",
+            "splink.internals.exceptions",
+        ),  # its public errors live there
+    }
 
 
 def private_names(path: Path) -> set[str]:

@@ -210,9 +210,10 @@ def test_text_that_no_code_list_declares_stays_behind(con, keys) -> None:
 def test_text_without_a_code_list_or_pattern_is_refused() -> None:
     loose = replace(CHILD, columns=(*CHILD.columns, column("note")))
     problems = list(contract_problems(replace(CONTRACT, tables={"child": loose}), "toy"))
-    assert problems == [
+    assert (
         "child.note: text is kept only with a codeset or a pattern, as it may hold a name"
-    ]
+        in problems
+    )
 
 
 def test_tokens_join_tables_of_a_feed_but_not_suppliers(
