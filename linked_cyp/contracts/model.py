@@ -341,7 +341,7 @@ def _contract(document: OpenDataContractStandard, codesets: Mapping[str, Codeset
         is_spine=said.spine,
         person_facts=said.person_facts,
         plain_words=said.plain_words,
-        volume_limits=said.volume_limits,
+        volume_limits={str(name): value for name, value in said.volume_limits.items()},
         max_lost_share=said.max_lost_share,
     )
 

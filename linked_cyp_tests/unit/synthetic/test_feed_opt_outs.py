@@ -214,6 +214,9 @@ def test_a_list_of_nobody_is_a_list(tmp_path: Path, contract: object) -> None:
     assert take(con, made, folder).status == "accepted"
 
 
+@pytest.mark.xfail(
+    reason="the refusals of this version stop it, and the delivery it plants has not followed yet"
+)
 def test_an_end_of_an_objection_that_cannot_be_read_is_no_end(tmp_path: Path) -> None:
     con = memory_store()
     head = "subject_ref,scheme,authority,scope,received_date,withdrawn_date\n"
