@@ -21,12 +21,12 @@ from linked_cyp_tests.privacy.planted import CHILDREN, Planted
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from linked_cyp.ingest import readers
+from linked_cyp.ingest.readers import refine
 from linked_cyp.supplier import encode as produce
 from linked_cyp_tests.encoded_support import encoded
 
 produce._MEMORY = Path(sys.argv[3])
-readers.find_problems = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+refine.find_problems = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 encoded(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
