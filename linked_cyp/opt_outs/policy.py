@@ -107,6 +107,8 @@ class Standing:
         rule: what the operator decided.
         deliveries: accepted deliveries of its list, ``delivery_id`` and date.
         list_date: the date as of which everybody's list is known; None without one.
+        refused: deliveries of its list that were refused, and nothing newer of the supplier taken:
+            whoever opted out in them is known to nobody.
     """
 
     opt_out: str
@@ -114,11 +116,17 @@ class Standing:
     rule: Rule
     deliveries: Mapping[str, dt.date]
     list_date: dt.date | None
+    refused: tuple[str, ...] = ()
 
     def problem(self, today: dt.date) -> str | None:
         """Why nothing may be built, naming the list; None when it may."""
         if not self.rule.applied:
             return None
+        if self.refused:
+            return (
+                f"a list of {self.opt_out} was refused and none taken since "
+                f"({', '.join(self.refused)}): have it sent again, or withdraw it"
+            )
         if self.list_date is None:
             return (
                 f"no list of {self.opt_out} has been accepted, which {', '.join(self.feeds)} need"
@@ -150,6 +158,10 @@ def standings(
         "SELECT delivery_id, supplier, feed, period FROM identifiable.ledger.current"
         " WHERE status = 'accepted'"
     ).fetchall()
+    refused = con.execute(
+        "SELECT delivery_id, supplier, feed, period FROM identifiable.ledger.current"
+        " WHERE status = 'rejected' ORDER BY ALL"
+    ).fetchall()
     held = {feed for _, _, feed, _ in accepted}
     found = []
     for name in OPT_OUTS:
@@ -164,7 +176,12 @@ def standings(
         # A reply to our question counts alone; of lists kept by several, the oldest tells.
         of = max if name == NATIONAL else min
         date = of(newest.values()) if newest else None
-        found.append(Standing(name, tuple(feeds), policy.rules[name], lists, date))
+        unread = tuple(
+            delivery
+            for delivery, supplier, feed, period in refused
+            if feed == name and newest.get(supplier, dt.date.min) < dt.date.fromisoformat(period)
+        )
+        found.append(Standing(name, tuple(feeds), policy.rules[name], lists, date, unread))
     return found
 
 

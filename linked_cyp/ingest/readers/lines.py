@@ -37,14 +37,15 @@ def set_aside(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE odd_lines AS WITH suspect AS (SELECT source_file, "
         f"row_number, "
-        f"{filled} AS filled, {_named_cells(item)} AS named, "
+        f"{filled} AS filled, {_named_cells(item)} AS named, {_word(item)} AS named_by_word, "
         f"coalesce({', '.join(texts)}) AS first FROM {item.relation} WHERE {nobody}) "
         "SELECT source_file, row_number, CASE "
         "WHEN named = filled THEN 'line__header' "
         f"WHEN regexp_matches(lower(first), {literal(_TOTAL)}) THEN 'line__total' "
         f"WHEN filled <= {_MOST_CELLS_OF_A_REMARK} AND regexp_matches(first, {literal(_REMARK)}) "
         f"AND NOT regexp_matches(first, {literal(_LONG_NUMBER)}) THEN 'line__remark' "
-        f"{_otherwise(item.table)} END AS rule FROM suspect WHERE filled > 0"
+        f"WHEN filled = 1 AND {len(texts)} > {_MOST_CELLS_OF_A_REMARK} AND named_by_word "
+        f"THEN 'line__remark' {_otherwise(item.table)} END AS rule FROM suspect WHERE filled > 0"
     )
     con.execute("DELETE FROM temp.main.odd_lines WHERE rule IS NULL")
     found = con.execute("SELECT count(*) FROM temp.main.odd_lines").fetchone()
@@ -86,6 +87,17 @@ def _nobody(item: StagedTable) -> str:
     return f"NOT coalesce({' OR '.join([*keys, *dates])}, false)" if keys or dates else "true"
 
 
+def _word(item: StagedTable) -> str:
+    """SQL: some column that can name somebody holds one word. Ids without a digit are rare, and
+    are what the words of headers and footers look like."""
+    words = [
+        f"coalesce(regexp_full_match({quoted(column.name)}, '\\S{{1,80}}'), false)"
+        for column in key_columns(item.table)
+        if column.name in item.present and column.type == "string" and not column.identifier_type
+    ]
+    return " OR ".join(words) or "false"
+
+
 def _valid(column: Column) -> str:
     value = quoted(column.name)
     if column.type != "string":
@@ -109,4 +121,4 @@ def _named_cells(item: StagedTable) -> str:
 
 
 def _otherwise(table: Table) -> str:
-    return "ELSE 'row__nobody'" if table.person_key else ""
+    return "WHEN NOT named_by_word THEN 'row__nobody'" if table.person_key else ""

@@ -34,8 +34,6 @@ from linked_cyp.ingest.readers.spelling import (
 )
 from linked_cyp.ingest.readers.staging import PROBLEMS, Staged, StagedTable, find_problems
 
-# More distinct values than any code list's misspellings: the rest stay as they are, and count.
-MOST_SPELLINGS = 50_000
 # Ids as nearly all are written: nothing of them could be spelt otherwise.
 _PLAIN_ID = "[A-Z1-9][A-Z0-9_|:/-]*"
 _HASHES = ("nhs_number_hash",)
@@ -154,11 +152,10 @@ def _respell(
     """
     condition = f"{quoted(name)} IS {odd}" if odd == "NOT NULL" else f"{quoted(name)} {odd}"
     found = con.execute(
-        f"SELECT {quoted(name)}, count(*) FROM {item.relation} WHERE {condition} "
-        f"GROUP BY ALL ORDER BY 2 DESC LIMIT {MOST_SPELLINGS}"
+        f"SELECT DISTINCT {quoted(name)} FROM {item.relation} WHERE {condition}"
     ).fetchall()
     pairs: list[tuple[str, str | None]] = []
-    for text, _ in found:
+    for (text,) in found:
         new = read(text)
         if (new is None and missing and re.fullmatch(NO_ID, plain(text))) or (new is None and lost):
             pairs.append((text, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import duckdb
@@ -25,6 +26,7 @@ CONTRACTS = load_contracts(PROJECT_ROOT / "data_contracts")
 NATIONAL = CONTRACTS["national_data_opt_out"]
 TYPE_1 = CONTRACTS["type1_opt_out"]
 OBJECTION = CONTRACTS["local_objection"]
+OLDER = "2025-04-01"
 DAY = "2025-04-15"
 
 
@@ -214,19 +216,36 @@ def test_a_list_of_nobody_is_a_list(tmp_path: Path, contract: object) -> None:
     assert take(con, made, folder).status == "accepted"
 
 
-@pytest.mark.xfail(
-    reason="the refusals of this version stop it, and the delivery it plants has not followed yet"
-)
-def test_an_end_of_an_objection_that_cannot_be_read_is_no_end(tmp_path: Path) -> None:
+def test_a_list_that_was_refused_stops_the_build_until_it_is_taken(tmp_path: Path) -> None:
+    """Also when an older list of the supplier is there: who objected since is in neither."""
     con = memory_store()
-    head = "subject_ref,scheme,authority,scope,received_date,withdrawn_date\n"
-    text = head + "9990000018,nhs,,all,2024-01-02,last week\n"
-    folder = land(tmp_path / "landing", {"list.csv": text}, feed=OBJECTION.feed, name=DAY)
-    assert take(con, OBJECTION, folder).status == "accepted"
+    ledger.prepare(con)
     con.execute(
         f"INSERT INTO {ledger.DELIVERY} (delivery_id, supplier, feed, period, version_order,"
         " content_sha256, outcome)"
         " VALUES ('a.2025.b', 'a', 'ssda903', '2025', '1', 'b', 'accepted')"
     )
+    head = "subject_ref,scheme,authority,scope,received_date,withdrawn_date\n"
+    said = {
+        OLDER: ("9990000026,nhs,,all,2024-01-02,\n", "accepted"),
+        DAY: ("9990000018,nhs,,all,2024-01-02,last week\n", "rejected"),
+    }
+    for day, (text, status) in said.items():
+        folder = land(
+            tmp_path / "landing", {"list.csv": head + text}, feed=OBJECTION.feed, name=day
+        )
+        outcome = take(con, OBJECTION, folder)
+        assert outcome.status == status
+    today = dt.date.fromisoformat(DAY)
+
+    def problem() -> str | None:
+        standing = standings(con, CONTRACTS, Policy())
+        return next(s for s in standing if s.opt_out == OBJECTION.feed).problem(today)
+
+    assert outcome.delivery_id in (problem() or "")
+    text = "9990000018,nhs,,all,2024-01-02,\n"
+    folder = land(tmp_path / "again", {"list.csv": head + text}, feed=OBJECTION.feed, name=DAY)
+    assert take(con, OBJECTION, folder).status == "accepted"
+    assert problem() is None
     found = named(con, standings(con, CONTRACTS, Policy()), CONTRACTS).objections
-    assert found.select("kind", "value").rows() == [("nhs", "9990000018")]
+    assert ("nhs", "9990000018") in found.select("kind", "value").rows()
