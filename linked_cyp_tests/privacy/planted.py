@@ -197,6 +197,8 @@ def _value(contract: Contract, table: Table, column: Column, child: Planted) -> 
         return ""
     if column.codeset:
         return column.codeset.values[0]
+    if column.name.startswith("academic_year"):
+        return PERIODS["academic_year"]
     if column.type == "string" and not column.name.endswith("_id"):
         return "1"
     return str(child.number)
