@@ -34,7 +34,7 @@ from linked_cyp_tests.pipeline import (
     test_curated_primary_care,
     test_episode_repair,
 )
-from linked_cyp_tests.pipeline.curated_world import World
+from linked_cyp_tests.pipeline.world import World
 from linked_cyp_tests.pipeline.worlds import MODULES
 
 SPECIFICATIONS = (

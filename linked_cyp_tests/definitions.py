@@ -19,7 +19,7 @@ import duckdb
 from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp_tests.definition_cases import Case, Row, cases, given, stories
-from linked_cyp_tests.pipeline.curated_world import DBT, World, dbt_build
+from linked_cyp_tests.pipeline.world import DBT, World, dbt_build
 from linked_cyp_tests.pipeline.worlds import hand_worked
 
 FOLDER = PROJECT_ROOT / "docs" / "definitions"

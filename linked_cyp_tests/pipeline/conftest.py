@@ -13,8 +13,8 @@ from linked_cyp.contracts.model import Contract, load_contracts
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp_tests.once import once
 from linked_cyp_tests.pipeline import episode_world
-from linked_cyp_tests.pipeline.curated_world import DBT, Ask, World, dbt_build
 from linked_cyp_tests.pipeline.hand_worked_release import publish_hand_worked
+from linked_cyp_tests.pipeline.world import DBT, Ask, World, dbt_build
 from linked_cyp_tests.pipeline.worlds import hand_worked
 
 

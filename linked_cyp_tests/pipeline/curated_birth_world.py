@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 
 def add_birth_cases(world: World) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 AUTHORITY = "dalton"
 

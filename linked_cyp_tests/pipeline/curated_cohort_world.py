@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from linked_cyp_tests.pipeline.curated_hospital_world import admit
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 AUTHORITY = "fulmer"
 BOARD = "fulmer_icb"

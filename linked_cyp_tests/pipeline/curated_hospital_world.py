@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 SUPPLIER = "icb_north"
 MOVED = ("Uma", "Hew", "Gil", "Nan")

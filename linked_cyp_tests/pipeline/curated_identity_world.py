@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 
 def add_identity_cases(world: World) -> None:

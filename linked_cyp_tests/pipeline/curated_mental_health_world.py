@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 ICB = "icb"
 FIRST, SECOND = (1, 2, 3), (1, 2, 33, 4)  # active submissions by delivery

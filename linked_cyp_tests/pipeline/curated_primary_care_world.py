@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 ASTHMA, WEIGHT, HEIGHT = "195967001", "27113001", "50373000"
 MMR, SECOND_MMR, SIX_IN_ONE = "38598009", "170433008", "1082441000000108"

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from linked_cyp.core.settings import PROJECT_ROOT
-from linked_cyp_tests.pipeline.curated_world import World, day
+from linked_cyp_tests.pipeline.world import World, day
 
 AUTHORITY = "camden"
 YEARS = (2023, 2024, 2025)

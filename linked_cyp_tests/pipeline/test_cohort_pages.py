@@ -13,7 +13,7 @@ from linked_cyp import research
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.research import cohort_pages
 from linked_cyp.research.cohort_pages import CHILDREN, CohortPage
-from linked_cyp_tests.pipeline.curated_world import Ask
+from linked_cyp_tests.pipeline.world import Ask
 
 PAGES = cohort_pages.pages()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 
 def test_admissions_that_might_have_been_avoided_of_children_at_risk(ask: Ask) -> None:

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from linked_cyp.contracts.model import Contract
-from linked_cyp_tests.pipeline.curated_world import Ask, World, day
+from linked_cyp_tests.pipeline.world import Ask, World, day
 
 
 def test_best_known_sex_and_ethnicity(ask: Ask) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 
 def test_a_birth_is_put_together_from_its_sources(ask: Ask) -> None:

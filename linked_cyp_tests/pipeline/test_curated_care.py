@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from linked_cyp_tests.pipeline.curated_care_world import AUTHORITY
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 
 def test_contacts_of_the_newest_extract_and_the_referral_they_led_to(ask: Ask) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 APPOINTMENTS = """SELECT appointment_date, attendance_status_code, is_attended, is_missed,
                          cancelled_by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 
 def test_a_feed_counts_once_a_year(ask: Ask) -> None:

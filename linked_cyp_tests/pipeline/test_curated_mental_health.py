@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linked_cyp_tests.pipeline.curated_world import Ask, day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 CONTACTS = """SELECT contact_number, referral_number, contact_date, attendance_code, is_attended,
                      is_access_contact

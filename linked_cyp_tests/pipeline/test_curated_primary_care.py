@@ -13,7 +13,7 @@ from linked_cyp_tests.pipeline.curated_primary_care_world import (
     SIX_IN_ONE,
     WEIGHT,
 )
-from linked_cyp_tests.pipeline.curated_world import Ask, World, day
+from linked_cyp_tests.pipeline.world import Ask, World, day
 
 TABLES = ("gp_registration", "gp_event", "prescription")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from linked_cyp.core.disclosure import rounded
-from linked_cyp_tests.pipeline.curated_world import Ask, day
 from linked_cyp_tests.pipeline.episode_world import CASES, SAMPLE, Case, fields, optional_day
+from linked_cyp_tests.pipeline.world import Ask, day
 
 EPISODES = """SELECT episode_start_date, episode_end_date, episode_end_reason_code, repair_rule
               FROM curated.looked_after_episode

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from linked_cyp.curated.manifest import dbt_environment, dbt_program
-from linked_cyp_tests.pipeline.curated_world import DBT
+from linked_cyp_tests.pipeline.world import DBT
 
 TEST = "dates_in_the_months_of_birth_and_death_are_coarse"
 COMPILED = Path("target/compiled/linked_cyp/tests/invariants") / f"{TEST}.sql"

@@ -61,7 +61,7 @@ from linked_cyp.opt_outs.policy import not_applied
 from linked_cyp.pseudonymise import erasure
 from linked_cyp.stores.door import Stores
 from linked_cyp.supplier.validation import validate_path
-from linked_cyp_tests.pipeline.curated_world import dbt_build
+from linked_cyp_tests.pipeline.world import dbt_build
 from linked_cyp_tests.support import empty_warehouse
 
 settings = Settings.from_environment()

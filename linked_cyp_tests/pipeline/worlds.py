@@ -14,7 +14,7 @@ from linked_cyp_tests.pipeline import (
     curated_world,
     episode_world,
 )
-from linked_cyp_tests.pipeline.curated_world import World
+from linked_cyp_tests.pipeline.world import World
 
 MODULES = (
     curated_world,
