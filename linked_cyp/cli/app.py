@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from linked_cyp.cli.commands import encode, generate, linkage, opt_outs, pseudonym, review
 from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.files import readable
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
 
 app = typer.Typer(
@@ -270,7 +272,7 @@ def status() -> None:
             row.feed,
             row.status,
             *(f"{n:,}" for n in (row.received, row.accepted, row.quarantined)),
-            row.reason or "",
+            escape(row.reason or ""),
         )
     console.print(table)
     landing.passed_over(settings.landing, load_contracts(settings.contracts), _tell)
@@ -372,7 +374,7 @@ def _ingest(settings: Settings, folder: Path | None) -> bool:
             if not summary.success:
                 rejected.append((delivery.delivery_id, "; ".join(summary.failures)))
     for delivery_id, reason in rejected:
-        errors.print(f"[red]not accepted:[/red] {delivery_id}: {reason}", highlight=False)
+        errors.print(f"[red]not accepted:[/red] {delivery_id}: {escape(reason)}", highlight=False)
     with stores.connect(identifiable="ro") as connection:
         ids = {delivery.delivery_id for delivery in new}
         rows = [row for row in ledger.ledger_rows(connection) if row.delivery_id in ids]
@@ -404,7 +406,8 @@ def _allow(settings: Settings, delivery: str, reason: str) -> None:
 
 
 def _tell(folder: Path, problem: str) -> None:
-    errors.print(f"[yellow]passed over:[/yellow] {_shown(folder)}: {problem}", highlight=False)
+    line = escape(f"{_shown(folder)}: {problem}")  # others named the folder
+    errors.print(f"[yellow]passed over:[/yellow] {line}", highlight=False)
 
 
 def _run_job(settings: Settings, job: str, doing: str) -> None:
@@ -465,10 +468,8 @@ def _bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
 
 def _shown(path: Path) -> str:
     """A path as short as it can be from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    here = Path.cwd()
+    return readable(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _where(error: Exception) -> str:

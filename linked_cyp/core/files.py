@@ -54,6 +54,16 @@ def _alive(process: int) -> bool:
     return True
 
 
+def readable(name: str | Path) -> str:
+    """A file's name as text that can be stored and printed, whatever bytes and marks it is of.
+
+    Old transfer programs write names in an encoding of their own; such bytes, and characters that
+    would steer a terminal, are shown by their number.
+    """
+    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def sha256(path: Path) -> tuple[str, int]:
     """The content hash and size of a file."""
     digest = hashlib.sha256()

@@ -2,14 +2,18 @@
 
 ``landing/<supplier>/<feed>/<period>[__<version>]/`` holds the files of one delivery as the
 supplier sent them, and perhaps ``manifest.json``. Nothing here is ever changed by us, and nothing
-but bytes and the manifest is read.
+but bytes and the manifest is read. Each supplier writes into its own folder, and nothing in it may
+stop another's deliveries or pass for one of them: links are not followed, only ordinary files are
+opened, and whatever cannot be read is a problem of that folder alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +21,11 @@ from typing import Any
 
 from linked_cyp.contracts.model import PERIOD_EXAMPLES, Contract
 from linked_cyp.core.errors import LinkedCypError
-from linked_cyp.core.files import sha256
+from linked_cyp.core.files import readable, sha256
 
 MANIFEST = "manifest.json"
+MOST_MANIFEST = 1 << 22  # bytes; some 20,000 files
+MOST_ROWS = (1 << 63) - 1
 # The file that makes a delivery an encoded one; see linked_cyp.ingest.encoded.
 STATEMENT = "encoded.json"
 # Half-written and system files that transfer tools and desktops leave behind.
@@ -154,11 +160,23 @@ def find(
 
 
 def folders(landing: Path) -> Iterator[Path]:
-    """The folders three levels down that hold at least one data file."""
+    """The folders three levels down that hold at least one data file, or cannot be looked into."""
     for folder in sorted(landing.glob("*/*/*")):
-        holds = folder.is_dir() and (data_files(folder) or folders_below(folder))
-        if holds and not folder.name.startswith("."):
+        if not folder.name.startswith(".") and not _is_linked(folder, landing) and _holds(folder):
             yield folder
+
+
+def _holds(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and bool(data_files(folder) or folders_below(folder))
+    except OSError:
+        return True
+
+
+def _is_linked(folder: Path, landing: Path) -> bool:
+    """Whether a folder lies in landing by a link only: it would be another's under a wrong name."""
+    between = (folder, *folder.parents[: len(folder.relative_to(landing).parts) - 1])
+    return any(path.is_symlink() for path in between)
 
 
 def newest(folder: Path) -> float:
@@ -168,7 +186,7 @@ def newest(folder: Path) -> float:
 
 def place_signature(folder: Path, landing: Path) -> str:
     """Stands for where a folder lies, without naming it."""
-    return hashlib.sha256(str(folder.relative_to(landing)).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(folder.relative_to(landing))).hexdigest()[:16]
 
 
 def folder_signature(folder: Path) -> str:
@@ -176,8 +194,9 @@ def folder_signature(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in [*data_files(folder), folder / MANIFEST]:
         if path.exists():
-            stat = path.stat()
-            digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            found = path.stat()
+            seen = f"{readable(path.name)}\0{found.st_size}\0{found.st_mtime_ns}\n"
+            digest.update(seen.encode())
     return digest.hexdigest()
 
 
@@ -208,17 +227,31 @@ def folders_below(folder: Path) -> list[Path]:
 def not_taken(landing: Path) -> Iterator[tuple[Path, str]]:
     """What lies in landing and is no part of any delivery, each with the reason."""
     for path in sorted(landing.rglob("*")):
-        depth = len(path.relative_to(landing).parts)
-        hidden = any(part.startswith(".") for part in path.relative_to(landing).parts)
-        if path.is_symlink():
-            yield path, "it is a link, and links are not followed"
-        elif path.is_file() and _NOT_DATA.search(path.name):
-            if not hidden:
-                yield path, "its name is that of a file half written or left behind"
-        elif path.is_file() and depth < 4 and not hidden:
-            yield path, "it lies outside supplier/feed/period, so nobody knows whose it is"
-        elif path.is_dir() and depth == 3 and not hidden and not next(path.rglob("*"), None):
-            yield path, "the folder is empty"
+        parts = path.relative_to(landing).parts
+        try:
+            reason = _why_not(path, len(parts), any(part.startswith(".") for part in parts))
+        except OSError:
+            reason = "it cannot be looked at"
+        if reason:
+            yield path, reason
+
+
+def _why_not(path: Path, depth: int, hidden: bool) -> str | None:
+    """Why something in landing is no part of any delivery; None when it may be, or is nothing."""
+    if path.is_symlink():
+        return "it is a link, and links are not followed"
+    if path.is_dir():
+        is_empty = depth == 3 and not hidden and not next(path.rglob("*"), None)
+        return "the folder is empty" if is_empty else None
+    if not path.is_file():
+        return "it is no ordinary file"
+    if hidden:
+        return None
+    if _NOT_DATA.search(path.name):
+        return "its name is that of a file half written or left behind"
+    if depth < 4:
+        return "it lies outside supplier/feed/period, so nobody knows whose it is"
+    return None
 
 
 def _own_files(folder: Path) -> list[Path]:
@@ -241,12 +274,18 @@ def identify(folder: Path, contracts: Mapping[str, Contract], **given: str) -> L
         given: ``supplier``, ``feed``, ``period`` or ``version``, before manifest and names.
 
     Raises:
-        Unidentified: no such folder, no data in it, an unknown feed, or a period not written as
-            the feed writes it.
+        Unidentified: no such folder, no data in it, an unknown feed, a period not written as the
+            feed writes it, or a file that cannot be read.
     """
     place = address(folder, contracts, **given)
     manifest, problem = _manifest(folder)
-    files, mismatches = _files(_paths(folder), manifest)
+    try:
+        files, mismatches = _files(_paths(folder), manifest)
+        beside = _passed_over(folder)
+    except OSError as error:
+        raise Unidentified(_unreadable(error)) from None
+    if _stranger(folder, manifest) and "supplier" not in given:
+        problem.append("the manifest names another supplier than the folder")
     content = content_sha256(place.supplier, place.feed, place.period, files)
     return LandedDelivery(
         delivery_id=f"{place.supplier}.{place.period}.{content[:12]}",
@@ -257,23 +296,24 @@ def identify(folder: Path, contracts: Mapping[str, Contract], **given: str) -> L
         produced=place.produced,
         content_sha256=content,
         files=files,
-        problem="; ".join([*problem, *mismatches, *_passed_over(folder)]) or None,
+        problem="; ".join([*problem, *mismatches, *beside]) or None,
     )
 
 
 def address(folder: Path, contracts: Mapping[str, Contract], **given: str) -> Address:
     """Who, what and when: from the arguments, else the manifest, else the folder names.
 
+    Whose it is the folder says, and no manifest: whoever writes into it could name another.
+
     Raises:
         Unidentified: see :func:`identify`.
     """
-    if not folder.exists():
-        raise Unidentified("there is no such delivery folder")
-    if not _paths(folder):
-        if folder.is_dir() and folders_below(folder):
-            raise Unidentified("the files of a delivery lie side by side, not in several folders")
-        raise Unidentified("the delivery folder holds no data files")
+    try:
+        _require_files(folder)
+    except OSError as error:
+        raise Unidentified(_unreadable(error)) from None
     manifest, _ = _manifest(folder)
+    manifest.pop("supplier", None)
     named_period, _, named_version = folder.absolute().name.partition("__")
     names = {
         "supplier": folder.absolute().parent.parent.name,
@@ -296,6 +336,24 @@ def address(folder: Path, contracts: Mapping[str, Contract], **given: str) -> Ad
         said["version"].strip(),
         str(manifest.get("produced") or ""),
     )
+
+
+def _require_files(folder: Path) -> None:
+    if not folder.exists():
+        raise Unidentified("there is no such delivery folder")
+    if not _paths(folder):
+        if folder.is_dir() and folders_below(folder):
+            raise Unidentified("the files of a delivery lie side by side, not in several folders")
+        raise Unidentified("the delivery folder holds no data files")
+
+
+def _unreadable(error: OSError) -> str:
+    return f"the delivery folder cannot be read ({type(error).__name__})"
+
+
+def _stranger(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    said = manifest.get("supplier")
+    return bool(said) and slug(str(said)) != slug(folder.absolute().parent.parent.name)
 
 
 def content_sha256(supplier: str, feed: str, period: str, files: tuple[LandedFile, ...]) -> str:
@@ -336,16 +394,33 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _manifest(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The manifest, empty where there is none, and what is wrong with it."""
     path = folder / MANIFEST
-    if folder.is_file() or not path.exists():
+    if folder.is_file() or not os.path.lexists(path):
         return {}, []
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError):
+        manifest = json.loads(_small_file(path).decode("utf-8-sig"))
+        json.dumps(manifest, ensure_ascii=False).encode()  # half a character can be written as JSON
+    except (ValueError, OSError, RecursionError):
         return {}, ["the manifest is not readable JSON"]
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
         return {}, ["the manifest is not an object with a files object"]
     return manifest, []
+
+
+def _small_file(path: Path) -> bytes:
+    """The bytes of an ordinary file of bounded size; no link is followed, no pipe waited for.
+
+    Raises:
+        OSError: it is a link.
+        ValueError: it is not an ordinary file, or too large.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_MANIFEST:
+            raise ValueError
+        return file.read(MOST_MANIFEST)
 
 
 def _files(paths: list[Path], manifest: dict[str, Any]) -> tuple[tuple[LandedFile, ...], list[str]]:
@@ -353,20 +428,22 @@ def _files(paths: list[Path], manifest: dict[str, Any]) -> tuple[tuple[LandedFil
     files, problems = [], []
     for index, path in enumerate(paths):
         digest, size = sha256(path)
-        entry = listed.get(path.name)
+        entry = listed.get(readable(path.name))
         rows = entry.get("rows") if isinstance(entry, dict) else None
         if listed and not isinstance(entry, dict):
             problems.append(f"file {index} is not in the manifest")
         elif entry and entry.get("sha256") and str(entry["sha256"]).lower() != digest:
             problems.append(f"file {index} does not match its sha256 in the manifest")
         files.append(
-            LandedFile(index, path.name, path, digest, size, rows if _whole(rows) else None)
+            LandedFile(
+                index, readable(path.name), path, digest, size, rows if _whole(rows) else None
+            )
         )
-    absent = len(set(listed) - {path.name for path in paths})
+    absent = len(set(listed) - {file.name for file in files})
     if absent:
         problems.append(f"{absent} files of the manifest are missing")
     return tuple(files), problems
 
 
 def _whole(rows: Any) -> bool:
-    return isinstance(rows, int) and not isinstance(rows, bool)
+    return isinstance(rows, int) and not isinstance(rows, bool) and 0 <= rows <= MOST_ROWS

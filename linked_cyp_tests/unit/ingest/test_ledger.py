@@ -214,9 +214,11 @@ def test_landing_is_read_by_names_and_manifest(con, tmp_path):
     assert "half written" in told[0]
     assert "a period is written like" in told[1]
     assert find(landing, {"toy": FEED}, found[0].delivery_id) == found[0]
-    (folder / "manifest.json").write_text(json.dumps({"supplier": "ealing", "period": "2024"}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"supplier": "Brent-council", "period": "2024"})
+    )
     moved = identify(folder, {"toy": FEED})
-    assert (moved.supplier, moved.period) == ("ealing", "2024")
+    assert (moved.supplier, moved.period, moved.problem) == ("brent_council", "2024", None)
     assert moved.delivery_id != found[0].delivery_id
     for problem in ({"feed": "unheard_of"}, {"period": "2024-13"}):
         with pytest.raises(Unidentified):
