@@ -26,6 +26,7 @@ from linked_cyp.ingest.readers.staging import StagedTable
 USED, LEFT = 0.2, 0.05
 # Fewer values than these to be expected: that there are none may be chance (once in a thousand).
 FEWEST_EXPECTED = 7
+LISTS = "governance"  # the domain of lists of opt-outs
 # Rows from which on a key or birth date that nobody has is no chance.
 FEWEST_ROWS = 20
 
@@ -40,8 +41,13 @@ def absent(staged: Staged) -> Iterator[tuple[StagedTable, Column]]:
 
 
 def unprotected(staged: Staged) -> Iterator[str]:
-    """Why a delivery is refused that lacks a column which protects people; nobody can allow it."""
+    """Why a delivery is refused that lacks a column which protects people; nobody can allow it.
+
+    Of a list of opt-outs every column does: without its flag, a list of flags opts nobody out.
+    """
     lacking = {(item.table.name, column.name) for item, column in absent(staged)}
+    if staged.contract.domain == LISTS:
+        yield from (f"{table} has no column {name}, which a list has" for table, name in lacking)
     for name, item in staged.tables.items():
         always = sensitive_marks(item.table) - set(item.present)
         of_year = {c for c in marks(item.table) if (name, c) in lacking}

@@ -107,8 +107,9 @@ class Standing:
         rule: what the operator decided.
         deliveries: accepted deliveries of its list, ``delivery_id`` and date.
         list_date: the date as of which everybody's list is known; None without one.
-        refused: deliveries of its list that were refused, and nothing newer of the supplier taken:
-            whoever opted out in them is known to nobody.
+        refused: deliveries of its list that were refused, and nothing newer of the supplier taken
+            (a later day; of one day a greater version; of one version what came later): whoever
+            opted out in them is known to nobody.
     """
 
     opt_out: str
@@ -131,7 +132,10 @@ class Standing:
             return (
                 f"no list of {self.opt_out} has been accepted, which {', '.join(self.feeds)} need"
             )
-        return too_old(self.opt_out, self.list_date, self.rule.max_age_days, today)
+        latest = max(self.deliveries.values())
+        return too_old(self.opt_out, self.list_date, self.rule.max_age_days, today) or too_old(
+            self.opt_out, latest, (today - dt.date.min).days, today
+        )
 
 
 def too_old(opt_out: str, list_date: dt.date, max_age_days: int, today: dt.date) -> str | None:
@@ -154,34 +158,53 @@ def standings(
         contracts: contracts by feed; their ``opt_outs`` are read.
         policy: what the operator decided.
     """
-    accepted = con.execute(
-        "SELECT delivery_id, supplier, feed, period FROM identifiable.ledger.current"
-        " WHERE status = 'accepted'"
-    ).fetchall()
-    refused = con.execute(
-        "SELECT delivery_id, supplier, feed, period FROM identifiable.ledger.current"
-        " WHERE status = 'rejected' ORDER BY ALL"
-    ).fetchall()
-    held = {feed for _, _, feed, _ in accepted}
+    accepted, refused = (_arrived(con, status) for status in ("accepted", "rejected"))
+    held = set(accepted["feed"])
     found = []
     for name in OPT_OUTS:
         feeds = sorted(f for f in held if f in contracts and name in contracts[f].opt_outs)
         if not feeds:
             continue
-        lists = {d: dt.date.fromisoformat(period) for d, _, f, period in accepted if f == name}
-        newest: dict[str, dt.date] = {}
-        for delivery, supplier, _, _ in accepted:
-            if delivery in lists:
-                newest[supplier] = max(newest.get(supplier, dt.date.min), lists[delivery])
+        taken, unread = (frame.filter(feed=name) for frame in (accepted, refused))
+        lists = {d: dt.date.fromisoformat(day) for d, day in taken.select("delivery_id", "period")
+                 .iter_rows()}  # fmt: skip
+        newest = {supplier: max(order) for supplier, order in _orders(taken).items()}
         # A reply to our question counts alone; of lists kept by several, the oldest tells.
         of = max if name == NATIONAL else min
-        date = of(newest.values()) if newest else None
-        unread = tuple(
+        days = [dt.date.fromisoformat(order[0]) for order in newest.values()]
+        passed = tuple(
             delivery
-            for delivery, supplier, feed, period in refused
-            if feed == name and newest.get(supplier, dt.date.min) < dt.date.fromisoformat(period)
+            for supplier, orders in _orders(unread).items()
+            for order, delivery in orders.items()
+            if supplier not in newest or newest[supplier] < order
         )
-        found.append(Standing(name, tuple(feeds), policy.rules[name], lists, date, unread))
+        date = of(days) if days else None
+        found.append(
+            Standing(name, tuple(feeds), policy.rules[name], lists, date, tuple(sorted(passed)))
+        )
+    return found
+
+
+def _arrived(con: duckdb.DuckDBPyConnection, status: str) -> pl.DataFrame:
+    """Deliveries of a status: ``delivery_id, supplier, feed`` and what orders those of a supplier.
+
+    Whether one list is newer than another its supplier says, by its day and version; of two that
+    are alike in these, as when a file is put right in its place, the one that was read later is.
+    """
+    return con.execute(
+        "SELECT delivery_id, supplier, feed, period, version_order,"
+        " coalesce(received_at, TIMESTAMP '1970-01-01') AS received_at"
+        " FROM identifiable.ledger.current WHERE status = ? ORDER BY ALL",
+        [status],
+    ).pl()
+
+
+def _orders(lists: pl.DataFrame) -> dict[str, dict[tuple[str, str, dt.datetime], str]]:
+    """By supplier: what orders its lists, and the delivery."""
+    found: dict[str, dict[tuple[str, str, dt.datetime], str]] = {}
+    for delivery, supplier, _, *order in lists.iter_rows():
+        period, version, received = order
+        found.setdefault(supplier, {})[(period, version, received)] = delivery
     return found
 
 

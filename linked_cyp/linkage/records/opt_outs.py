@@ -23,6 +23,7 @@ import polars as pl
 
 from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.sql import literal
 from linked_cyp.identity.encodings import Encoder
 from linked_cyp.identity.exclusions import LEFT_OUT
 from linked_cyp.opt_outs.policy import (
@@ -45,6 +46,10 @@ KINDS = ("remaining", "national", "type_1", "nhs", "upn", "la_child")
 
 # Dissents that a practice wrote down are collected with the identities, under this role.
 RECORDED_ROLE = "type_1_event"
+
+# A dissent in any spelling: with marks before it, ``.0``, a label behind it, or as a spreadsheet
+# shortens a long number. What ends a dissent is believed in its plain spelling only.
+DISSENT = rf"^[^A-Z0-9]*(({'|'.join(DISSENTS)})([^A-Z0-9]|$)|8[.,]27241[0-9]*E[+]?14)"
 
 # All that the warehouse may know of how opt-outs were applied: one row for each.
 OPT_OUT_DDL = (
@@ -210,13 +215,15 @@ def recorded_facts(table: Table, present: Collection[str]) -> list[str]:
         raise LinkedCypError(
             f"the raw table of {table.table_name} lacks {', '.join(lacking)}: no dissent is heard"
         )
-    listed = ", ".join(f"'{value}'" for value in (*DISSENTS, *WITHDRAWALS))
+    withdrawn = ", ".join(f"'{value}'" for value in WITHDRAWALS)
     # Read codes end in a dot, and spreadsheets write numbers with a trailing .0
     spelt = rf"regexp_replace(upper(trim(t.{code})), '\.0*$', '')"
+    dissents = f"regexp_matches(upper(t.{code}), {literal(DISSENT)})"
     return [
-        f"SELECT record_key, source, '{RECORDED_ROLE}', {spelt} || '|' ||"
+        f"SELECT record_key, source, '{RECORDED_ROLE}',"
+        f" CASE WHEN {dissents} THEN '{DISSENTS[0]}' ELSE {spelt} END || '|' ||"
         f" coalesce(t.{day}::DATE::VARCHAR, ''), seen FROM keyed t"
-        f" WHERE {spelt} IN ({listed}) AND NOT coalesce(t.{deleted}, FALSE)"
+        f" WHERE ({dissents} OR {spelt} IN ({withdrawn})) AND NOT coalesce(t.{deleted}, FALSE)"
     ]
 
 

@@ -135,3 +135,22 @@ def test_a_list_with_a_column_that_is_not_declared_is_refused(
     lines = ["".join(line.rsplit(",", 1)[0] + "\n") for line in text.splitlines()]
     kept = land(tmp_path, {name: "".join(lines)}, supplier="icb", feed=feed, name="2025-10-01")
     assert take(con, CONTRACTS[feed], kept).status == "accepted"
+
+
+FLAG_LIST = "nhs_number,is_consent_93c1,is_national_data_opted_in\n9990392404,FALSE,TRUE\n"
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_list_of_flags_without_a_flag_is_refused_by_its_name(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, lost: int
+) -> None:
+    whole = {"status.csv": LISTS["type1_opt_out"][1].replace(",revoked", "").replace(",N\n", "\n")}
+    lines = [line.split(",") for line in FLAG_LIST.splitlines()]
+    column = CONTRACTS["type1_opt_out"].tables["gp_flag"].columns[lost].name
+    cut = "".join(",".join(line[:lost] + line[lost + 1 :]) + "\n" for line in lines)
+    for day, flags in (("2025-09-30", FLAG_LIST), ("2025-10-30", cut)):
+        files = whole | {"patient.csv": flags}
+        folder = land(tmp_path, files, supplier="icb", feed="type1_opt_out", name=day)
+        outcome = take(con, CONTRACTS["type1_opt_out"], folder)
+        assert outcome.status == ("rejected" if flags is cut else "accepted"), outcome.reason
+    assert f"gp_flag has no column {column}" in (outcome.reason or "")

@@ -272,6 +272,47 @@ def test_of_lists_kept_by_several_the_oldest_tells(world: World) -> None:
         world.records(OBJECTION)
 
 
+def test_a_list_of_a_day_to_come_is_refused_beside_others_too(world: World) -> None:
+    world.school(0)
+    world.object(supplier="one", period="2025-04-15")
+    world.object(supplier="two", period="2045-04-15")
+    with pytest.raises(LinkedCypError, match="dated in the future: 2045-04-15"):
+        world.records(OBJECTION)
+
+
+# The list that was taken, then the one that was refused: supplier, day, version and hour of reading
+TAKEN = ("one", "2025-04-15", "2", 9)
+REFUSED = (
+    (("one", "2025-04-16", "1", 10), True),
+    (("one", "2025-04-15", "3", 10), True),  # of the same day, a newer version
+    (("one", "2025-04-15", "3", 8), True),  # whichever came first
+    (("one", "2025-04-15", "2", 10), True),
+    (("two", "2025-04-01", "1", 10), True),  # another's, of whom nothing is known
+    (("one", "2025-04-15", "2", 8), False),  # put right in its place
+    (("one", "2025-04-15", "1", 10), False),
+    (("one", "2025-04-01", "9", 10), False),
+)
+
+
+@pytest.mark.parametrize(("refused", "stops"), REFUSED)
+def test_a_refused_list_stops_the_build_until_a_newer_is_taken_or_it_is_withdrawn(
+    world: World, refused: tuple[str, str, str, int], stops: bool
+) -> None:
+    world.school(0)
+    for outcome, (supplier, day, version, hour) in (("accepted", TAKEN), ("rejected", refused)):
+        world.con.execute(
+            f"INSERT INTO {ledger.DELIVERY} (delivery_id, supplier, feed, period, version_order,"
+            " content_sha256, outcome, received_at)"
+            " VALUES ($1, $2, 'local_objection', $3, $4, $1, $1, $5)",
+            [outcome, supplier, day, version, dt.datetime(2025, 4, 20, hour)],
+        )
+    if stops:
+        with pytest.raises(LinkedCypError, match=r"was refused and none taken since \(rejected\)"):
+            world.records(OBJECTION)
+        world.con.execute(f"INSERT INTO {ledger.WITHDRAWAL} (delivery_id) VALUES ('rejected')")
+    assert world.records(OBJECTION)["persons"] == 1
+
+
 def test_what_is_not_applied_says_why_all_the_way_into_the_release(world: World) -> None:
     world.hospital(0)
     world.link(not_applied(REASON))
@@ -480,6 +521,11 @@ RECORDED = (
     ([(DISSENT, "2021-01-01", False), (WITHDRAWN, "2021-01-01", False)], True),
     ([(DISSENT, "2020-01-01", False), (WITHDRAWN, "2026-01-01", False)], True),
     ([("195967001", "2020-01-01", False)], False),
+    ([(f"{DISSENT}.0", "2020-01-01", False)], True),
+    ([(f" '{DISSENT}", "2020-01-01", False)], True),
+    ([(f"{DISSENT} | Dissent from secondary use", "2020-01-01", False)], True),
+    ([("8.27241E+14", "2020-01-01", False)], True),  # as a spreadsheet shortens it
+    ([("8.27261E+14", "2020-01-01", False)], False),
 )
 
 
