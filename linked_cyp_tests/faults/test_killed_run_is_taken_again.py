@@ -28,6 +28,7 @@ from linked_cyp.identity.keys import create_master_key
 from linked_cyp.ingest.landing import discover
 from linked_cyp.ingest.new import Delivery, being_taken, taking, to_take
 from linked_cyp.stores.door import Held, Stores
+from linked_cyp_tests import sensor_support
 from linked_cyp_tests.privacy.planted import plant
 
 FEED = "pds_demographics"
@@ -77,20 +78,8 @@ def loaded() -> dg.Definitions:
 
 def tick(settings: Settings, cursor: str | None = None) -> Any:
     """One look of the landing sensor, as the daemon takes it."""
-    definitions = loaded()
-    sensor, repository = definitions.resolve_sensor_def("landing"), definitions.get_repository_def()
     with instance(settings) as storage:
-        context = dg.SensorEvaluationContext(
-            instance_ref=storage.get_ref(),
-            last_tick_completion_time=None,
-            last_run_key=None,
-            cursor=cursor,
-            repository_name=repository.name,
-            repository_def=repository,
-            sensor_name=sensor.name,
-        )
-        with context:
-            return sensor.evaluate_tick(context)
+        return sensor_support.tick(loaded(), storage, cursor)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

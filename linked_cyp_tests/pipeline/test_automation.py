@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from linked_cyp.definitions import defs
 from linked_cyp.defs.linkage_attack import ATTACK
 from linked_cyp.ingest.new import SETTLED_SECONDS
 from linked_cyp_tests.privacy.planted import PERIODS
+from linked_cyp_tests.sensor_support import tick
 
 SPINE = ("moorvale", "pds_demographics", PERIODS["snapshot"])
 Evaluate = Any
@@ -41,23 +43,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def evaluate(definitions: dg.Definitions, instance: dg.DagsterInstance, landing: Path) -> Evaluate:
     """One tick of the landing sensor, from a cursor."""
-    sensor = definitions.resolve_sensor_def("landing")
-    repository = definitions.get_repository_def()
-
-    def tick(cursor: str | None = None) -> Any:
-        context = dg.SensorEvaluationContext(  # as the daemon builds it
-            instance_ref=instance.get_ref(),
-            last_tick_completion_time=None,
-            last_run_key=None,
-            cursor=cursor,
-            repository_name=repository.name,
-            repository_def=repository,
-            sensor_name=sensor.name,
-        )
-        with context:
-            return sensor.evaluate_tick(context)
-
-    return tick
+    return partial(tick, definitions, instance)
 
 
 def land(landing: Path, *place: str, text: str = "NHS Number\n", settled: bool = True) -> Path:
