@@ -292,12 +292,9 @@ def ui(
     settings = Settings.from_environment()
     instance.prepare(settings)
     console.print(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
-    # `dagster dev` says at its start that `dg dev` is newer; both run the same processes
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
-    command = ["dagster-webserver", "--read-only"] if read_only else ["dagster", "dev"]
-    command += ["--workspace", str(PROJECT_ROOT / "workspace.yaml")]
-    program = Path(sys.executable).with_name(command[0])
-    os.execv(program, [str(program), *command[1:], "--host", "127.0.0.1", "--port", str(port)])
+    options = ["--read-only"] if read_only else []
+    serve = [sys.executable, "-m", "linked_cyp.defs.webserver", str(port)]
+    os.execv(sys.executable, [*serve, str(PROJECT_ROOT / "workspace.yaml"), *options])
 
 
 @app.command(epilog="Example: [bold]linked-cyp demo[/bold]")

@@ -22,6 +22,7 @@ import duckdb
 
 from linked_cyp.contracts.model import Contract
 from linked_cyp.core.files import prepare_folder, sweep
+from linked_cyp.core.processes import end_with_parent
 from linked_cyp.core.sql import exists
 from linked_cyp.ingest import landing
 from linked_cyp.ingest.ledger import CURRENT, DELIVERY, PROCESSABLE, WORSE_ALLOWED
@@ -224,6 +225,7 @@ _worker: Take[Any] | None = None
 
 def _start_worker(start: Callable[[], Take[Any]]) -> None:
     global _worker
+    end_with_parent()
     _worker = start()
 
 

@@ -22,11 +22,13 @@ import duckdb
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.files import _private_umask, fsync, prepare_folder, sweep
 from linked_cyp.core.settings import Settings
+from linked_cyp.core.sql import exists
 from linked_cyp.identity.keys import Keys
 
 Mode = Literal["ro", "rw"]
 ENCRYPTED = ("identifiable", "linkage")
 STORES = (*ENCRYPTED, "warehouse")
+MADE_WITH = "warehouse.provenance.master_key"
 WAIT_SECONDS = 300.0
 
 
@@ -70,7 +72,8 @@ class Stores:
             modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
 
         Raises:
-            LinkedCypError: an unknown store or a wrong key; or, without its message, what DuckDB
+            LinkedCypError: an unknown store or a wrong key (the warehouse, which no key closes,
+                knows the one that its tokens were made with); or, without its message, what DuckDB
                 raised inside.
             Held: a store is still held after the wait.
         """
@@ -85,6 +88,8 @@ class Stores:
         try:
             for store, mode in modes.items():
                 self._attach(connection, store, mode, wait_seconds)
+            if "warehouse" in modes and self.settings.key_file.exists():
+                _refuse_other_key(connection, self.keys().fingerprint(), modes["warehouse"])
             # an error of DuckDB may hold a value; no statement on a store needs a guard of its own
             with value_free(f"using {' and '.join(modes) or 'no store'}", only=duckdb.Error):
                 yield connection
@@ -147,6 +152,23 @@ class Stores:
         fsync(fresh)
         os.replace(fresh, path)
         fsync(path.parent)
+
+
+def _refuse_other_key(con: duckdb.DuckDBPyConnection, key: str, mode: Mode) -> None:
+    """Hold the warehouse to the key that its tokens were made with, which the first writer notes.
+
+    Raises:
+        LinkedCypError: it was another: no id made now would meet one made before.
+    """
+    if mode == "rw" and not exists(con, MADE_WITH):
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {MADE_WITH.rsplit('.', 1)[0]}")
+        con.execute(f"CREATE TABLE {MADE_WITH} AS SELECT ? AS fingerprint", [key])
+    made = con.execute(f"FROM {MADE_WITH}").fetchall() if exists(con, MADE_WITH) else []
+    if any(other != key for (other,) in made):
+        raise LinkedCypError(
+            f"the warehouse was made with the master key of fingerprint {made[0][0]}, and this is"
+            f" {key}: put that key back"
+        )
 
 
 def open_engine(spill: Path, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:

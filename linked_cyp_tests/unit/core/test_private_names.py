@@ -27,6 +27,8 @@ NAMES = [
     "dagster.AssetCheckSpec._replace",
     "dagster.DagsterInstance.create_run_for_job",
     "dagster_dbt.DbtCliResource._initialize_dbt_core_adapter",
+    "dagster_webserver.app.DagsterWebserver.build_middleware",  # of defs/webserver.py
+    "dagster_webserver.cli.dagster_webserver",
     "great_expectations.execution_engine.sqlalchemy_batch_data.SqlAlchemyBatchData",
     "great_expectations.expectations.metrics.map_metric_provider.column_condition_partial",
     "great_expectations.expectations.metrics.metric_provider.metric_value",
@@ -75,6 +77,7 @@ def test_no_other_module_uses_a_private_name() -> None:
     }
     assert found == {
         ("linkage/pairs/spark_job.py", "os._exit"),  # Python's own, and documented
+        ("core/processes.py", "os._exit"),
         (
             "linkage/model/training.py",
             "splink.internals.exceptions",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT, Settings
-from linked_cyp.stores.door import Stores
+from linked_cyp.identity.keys import Keys, create_master_key
+from linked_cyp.stores.door import Mode, Stores
 
 VALUE = "Quillfeather 9434765919"
 FAILING = {
@@ -58,3 +60,21 @@ def test_a_value_is_in_what_duckdb_says(stores: Stores) -> None:
     with stores.connect(warehouse="rw") as con:
         with pytest.raises(Exception, match="Quillfeather"):
             con.execute(FAILING["a statement"])
+
+
+@pytest.mark.parametrize("mode", ["ro", "rw"])
+def test_a_warehouse_opens_only_with_the_key_its_tokens_were_made_with(
+    stores: Stores, mode: Mode
+) -> None:
+    first, other = stores.settings.key_file, stores.settings.home / "other.key"
+    for path in (first, other):
+        create_master_key(path)
+    with stores.connect(warehouse="rw") as con:
+        con.execute("CREATE TABLE warehouse.token AS SELECT 1 AS id")
+    with stores.connect(warehouse=mode) as con:
+        assert con.execute("FROM warehouse.token").fetchall() == [(1,)]
+    with pytest.raises(LinkedCypError, match="made with the master key of fingerprint") as refused:
+        with Stores(replace(stores.settings, key_file=other)).connect(warehouse=mode):
+            pass
+    assert Keys.load(first).fingerprint() in str(refused.value)
+    assert "\n" not in str(refused.value)
