@@ -75,6 +75,10 @@ validator-page: $(READY)
 	mkdir -p .npm
 	cp linked_cyp/supplier/browser/package.json linked_cyp/supplier/browser/package-lock.json .npm
 	npm ci --prefix .npm --ignore-scripts --no-audit --no-fund
+	sed -n '/^python-calamine==/,/[^\\]$$/p' requirements.lock > .npm/workbooks.txt
+	$(PYTHON) -m pip download --quiet --require-hashes --no-deps --only-binary :all: --dest .npm \
+		--platform pyemscripten_2026_0_wasm32 --implementation cp --python-version 3.14 --abi cp314 \
+		--requirement .npm/workbooks.txt
 	$(BIN)/python -m linked_cyp.supplier.browser.build validator-page .npm/node_modules
 
 setup: $(READY)

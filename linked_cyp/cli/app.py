@@ -152,8 +152,9 @@ def validate(
 
     The Department for Education's rules are part of it for the looked-after children return and
     the children in need census. Needs no key and keeps nothing but the report you ask for. Values
-    are never printed. Exits with 0 when nothing stops the return, 1 when something does or the
-    check could not be made, and 3 when none of the Department's rules ran.
+    are never printed. Exits with 0 when all of it would be taken, 1 when the return or
+    some of its rows would be refused or the check could not be made, and 3 when none of the
+    Department's rules ran. What ingest asks of earlier deliveries and of the folder is not asked.
     """
     from linked_cyp.supplier.validation import validate_path
     from linked_cyp.supplier.validation_output import show, write_report

@@ -20,7 +20,7 @@ from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import insert, literal, quoted, transaction
 from linked_cyp.identity.keys import Keys
-from linked_cyp.ingest import gone, ledger, losses, periods, volume
+from linked_cyp.ingest import gone, ledger, losses, periods, refusals, volume
 from linked_cyp.ingest.archive import archive, located
 from linked_cyp.ingest.encoded import received
 from linked_cyp.ingest.landing import (
@@ -41,25 +41,16 @@ from linked_cyp.ingest.ledger import (
     prepare,
     tables_of_rows,
 )
-from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, kinds, stage_delivery
-from linked_cyp.ingest.readers.headers import names_table
+from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, stage_delivery
 from linked_cyp.ingest.readers.staging import (
     PROBLEMS,
     StagedTable,
     problem_counts,
     rejected_rows,
-    unread_marks,
 )
 
 if TYPE_CHECKING:
     from linked_cyp.ingest.encoded.statement import Statement
-
-# A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
-GOVERNANCE = "governance"  # the domain of lists of opt-outs and objections
-_FATAL = (
-    *("file__malformed", "file__doctype", "file__encoding"),
-    *(kinds.LOCKED, kinds.PACKED, kinds.WORKBOOK_HERE),
-)
 
 
 def ingest(
@@ -217,28 +208,7 @@ def _store(
 ) -> None:
     judged = {name: problem_counts(con, name) for name in staged.tables}
     columns = losses.column_counts(con, staged)
-    reasons = [landed.problem] if landed.problem else []
-    reasons += _structure(staged, landed)
-    reasons += periods.refusals(con, staged, landed)
-    received = {name: item.received for name, item in staged.tables.items()}
-    reasons += [] if reasons else volume.refusals(con, contract, landed, received)
-    reasons += losses.lost_columns(contract, columns)
-    reasons += losses.collisions(staged)
-    reasons += losses.orphans(con, staged)
-    reasons += gone.unprotected(staged)
-    reasons += [] if reasons else gone.refusals(con, landed, staged, columns)
-    reasons += [] if reasons else losses.worse_than_before(con, landed, columns)
-    for name, item in staged.tables.items():
-        harmful = judged[name]["rows"] - judged[name]["harmless"] + judged[name]["file_rows"]
-        if item.received and harmful / item.received > contract.max_quarantined_share:
-            share = f"{100 * harmful / item.received:.0f} %"
-            reasons.append(f"{share} of {name} would be quarantined")
-        reasons += [
-            f"{name}.{column} protects people and holds what cannot be read"
-            for column in unread_marks(con, item)
-        ]
-    if any(ledger.UNLESS_TOLD in reason for reason in reasons):
-        reasons.append(ledger.how_to_allow(landed.delivery_id))
+    reasons = _reasons(con, contract, landed, staged, columns, judged)
     with transaction(con):
         versions = _forget(con, landed)
         for table in contract.tables.values():
@@ -256,62 +226,27 @@ def _store(
         _check_quarantine(con, landed.delivery_id)
 
 
-def _structure(staged: Staged, landed: LandedDelivery) -> list[str]:
-    """Why a delivery cannot be accepted whatever its rows say."""
-    names = {file.index: file.name for file in landed.files}
-    reasons = [
-        _refused(staged.contract, result)
-        for result in staged.files
-        if result.rule and _is_fatal(staged.contract, result, names[result.index])
-    ]
-    contract = staged.contract
-    read = {name for result in staged.files if not result.rule for name in result.tables}
-    if not read and not reasons:
-        reasons.append("no file could be read as a table of this feed")
-    told = {name for result in staged.files if result.rule for name in result.tables}
-    reasons += [
-        f"required table {table.name} is missing"
-        for table in staged.in_force.tables.values()
-        if table.required and table.name not in read | told
-    ]
-    expected = {f.index: f.expected_rows for f in landed.files}
-    if contract.domain == GOVERNANCE:  # a column that we do not know may say the opposite
-        reasons += [
-            f"file {result.index} of {contract.feed} has {len(result.undeclared)} columns that are"
-            " not declared: a list of opt-outs holds its own columns only"
-            for result in staged.files
-            if result.undeclared
-        ]
-    reasons += [
-        f"file {result.index} does not hold the rows its manifest says"
-        for result in staged.files
-        if expected[result.index] not in (None, result.rows)
-    ]
+def _reasons(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    landed: LandedDelivery,
+    staged: Staged,
+    columns: Sequence[losses.ColumnCount],
+    judged: Mapping[str, Mapping[str, int]],
+) -> list[str]:
+    """Why a delivery is refused: for its folder, for what it holds, for what came before it."""
+    files = [SourceFile(f.index, f.name, f.path, f.expected_rows) for f in landed.files]
+    reasons = [landed.problem] if landed.problem else []
+    reasons += map(str, refusals.structure(staged, files))
+    reasons += periods.refusals(con, staged, landed)
+    received = {name: item.received for name, item in staged.tables.items()}
+    reasons += [] if reasons else volume.refusals(con, contract, landed, received)
+    reasons += map(str, refusals.contents(con, staged, columns, judged))
+    reasons += [] if reasons else map(str, gone.refusals(con, landed, staged, columns))
+    reasons += [] if reasons else losses.worse_than_before(con, landed, columns)
+    if any(ledger.UNLESS_TOLD in reason for reason in reasons):
+        reasons.append(ledger.how_to_allow(landed.delivery_id))
     return reasons
-
-
-def _is_fatal(contract: Contract, result: FileResult, name: str) -> bool:
-    """Whether a refused file refuses the delivery.
-
-    It does when nobody can know what it held, or when by header or name it is one of the tables. A
-    document that lies beside the return does not.
-    """
-    if result.rule in _FATAL or result.tables:
-        return result.rule != "file__empty"
-    is_table = any(names_table(table, name) for table in contract.tables.values())
-    return is_table and result.rule != "file__empty"
-
-
-def _refused(contract: Contract, result: FileResult) -> str:
-    """A refused file as a reason: the column to blame by our name and the supplier's."""
-    if result.column and result.tables:
-        column = contract.tables[result.tables[0]].column(result.column)
-        found = "missing" if result.rule == "file__column_missing" else "there twice"
-        return (
-            f"file {result.index}: column {column.physical_name} ({result.tables[0]}."
-            f"{column.name}) is {found}"
-        )
-    return f"file {result.index}: {result.rule}"
 
 
 def _forget(con: duckdb.DuckDBPyConnection, landed: LandedDelivery) -> tuple[str, str, str]:

@@ -16,10 +16,11 @@ import duckdb
 from linked_cyp.contracts.model import Column, Contract, Table
 from linked_cyp.identity.exclusions import marks, sensitive_marks
 from linked_cyp.ingest.landing import LandedDelivery
-from linked_cyp.ingest.ledger import COLUMN, CURRENT, UNLESS_TOLD, is_allowed
+from linked_cyp.ingest.ledger import COLUMN, CURRENT, is_allowed
 from linked_cyp.ingest.losses import ColumnCount
 from linked_cyp.ingest.readers import Staged
 from linked_cyp.ingest.readers.staging import StagedTable
+from linked_cyp.ingest.reasons import Reason
 
 # The share of its rows that a column held before, from which on it is missed when it goes; and the
 # part of the values to be expected that says that it went.
@@ -40,19 +41,22 @@ def absent(staged: Staged) -> Iterator[tuple[StagedTable, Column]]:
                 yield item, column
 
 
-def unprotected(staged: Staged) -> Iterator[str]:
+def unprotected(staged: Staged) -> Iterator[Reason]:
     """Why a delivery is refused that lacks a column which protects people; nobody can allow it.
 
     Of a list of opt-outs every column does: without its flag, a list of flags opts nobody out.
     """
     lacking = {(item.table.name, column.name) for item, column in absent(staged)}
     if staged.contract.domain == LISTS:
-        yield from (f"{table} has no column {name}, which a list has" for table, name in lacking)
+        for item, column in absent(staged):
+            says = "{table} has no column {name}, which a list has"
+            yield Reason("column__protects", says, item.table, column)
     for name, item in staged.tables.items():
         always = sensitive_marks(item.table) - set(item.present)
         of_year = {c for c in marks(item.table) if (name, c) in lacking}
         for column in sorted(always | of_year):
-            yield f"{name} has no column {column}, which protects people"
+            says = "{table} has no column {name}, which protects people"
+            yield Reason("column__protects", says, item.table, item.table.column(column))
 
 
 def refusals(
@@ -60,8 +64,8 @@ def refusals(
     landed: LandedDelivery,
     staged: Staged,
     counts: Iterable[ColumnCount],
-) -> Iterator[str]:
-    """Why a delivery is refused for columns that it lacks or that hold nothing, one sentence each.
+) -> Iterator[Reason]:
+    """Why a delivery is refused for columns that it lacks or that hold nothing.
 
     Args:
         con: has the ledger.
@@ -71,20 +75,23 @@ def refusals(
     """
     if is_allowed(con, landed.delivery_id):
         return
-    said = set()
+    counts = list(counts)
+    own = list(of_itself(staged, counts))
+    yield from own
+    said = {(r.table.name, r.column.name) for r in own if r.table and r.column}
+    yield from _went(con, landed, staged, {(c.table, c.column): c for c in counts}, said)
+
+
+def of_itself(staged: Staged, counts: Iterable[ColumnCount]) -> Iterator[Reason]:
+    """The reasons that need no earlier delivery: a key or birth date that nobody has."""
     for item, column in absent(staged):
         if is_needed(item.table, column):
-            said.add((item.table.name, column.name))
-            yield f"{_named(item.table, column)} is missing, {UNLESS_TOLD}"
-    now = {(c.table, c.column): c for c in counts}
-    for (table, name), count in now.items():
-        column = staged.contract.tables[table].column(name)
+            yield _reason("{column} is missing", item.table, column)
+    for count in counts:
+        table = staged.contract.tables[count.table]
+        column = table.column(count.column)
         if count.rows >= FEWEST_ROWS and not count.filled and names_child(column):
-            said.add((table, name))
-            yield (
-                f"{table}.{name} ({count.written}) is blank in all {count.rows} rows, {UNLESS_TOLD}"
-            )
-    yield from _went(con, landed, staged, now, said)
+            yield _reason(f"{{column}} is blank in all {count.rows} rows", table, column)
 
 
 def is_needed(table: Table, column: Column) -> bool:
@@ -105,7 +112,7 @@ def _went(
     staged: Staged,
     now: dict[tuple[str, str], ColumnCount],
     said: set[tuple[str, str]],
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """The columns in which the supplier's earlier delivery held values and this one holds none."""
     for table, name, before in _held(con, staged.contract, landed):
         item, year = staged.tables.get(table), staged.in_force.tables.get(table)
@@ -117,11 +124,11 @@ def _went(
         if before < USED or expected < FEWEST_EXPECTED:
             continue
         if count is None or count.filled < LEFT * expected:
-            yield (
-                f"{_named(item.table, declared[name])} is {'blank' if count else 'missing'}, and "
-                f"was filled in {before:.0%} of the rows of this supplier's earlier delivery, "
-                f"{UNLESS_TOLD}"
+            says = (
+                f"{{column}} is {'blank' if count else 'missing'}, and was filled in {before:.0%} "
+                "of the rows of this supplier's earlier delivery"
             )
+            yield _reason(says, item.table, declared[name])
 
 
 def _held(
@@ -148,5 +155,5 @@ def _held(
     ).fetchall()
 
 
-def _named(table: Table, column: Column) -> str:
-    return f"{table.name}.{column.name} ({column.physical_name})"
+def _reason(says: str, table: Table, column: Column) -> Reason:
+    return Reason("column__gone", says, table, column, is_overruled=True)

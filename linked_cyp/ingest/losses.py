@@ -20,6 +20,7 @@ from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import COLUMN, CURRENT, UNLESS_TOLD, is_allowed
 from linked_cyp.ingest.readers import Staged, StagedTable
 from linked_cyp.ingest.readers.refine import id_columns, undeclared
+from linked_cyp.ingest.reasons import Reason
 
 # The largest share of a column's filled cells that may be lost, where the contract says nothing:
 # of keys and dates, by which everything is counted; of numbers of persons, which name nobody unless
@@ -84,28 +85,26 @@ def is_strict(table: Table, column: Column) -> bool:
     return column.type in ("date", "timestamp") or column.required or column.name in keys
 
 
-def lost_columns(contract: Contract, counts: Iterable[ColumnCount]) -> Iterator[str]:
-    """Why a delivery is refused for what its columns lose, one sentence for each column."""
+def lost_columns(contract: Contract, counts: Iterable[ColumnCount]) -> Iterator[Reason]:
+    """Why a delivery is refused for what its columns lose, a reason for each column."""
     for count in counts:
         table = contract.tables[count.table]
         column = table.column(count.column)
         whole = count.lost == count.filled and is_strict(table, column)
         if count.share > limit(contract, table, column) and (count.lost >= FEWEST_LOST or whole):
-            yield (
-                f"{count.table}.{count.column} ({count.written}): {count.lost} of {count.filled} "
-                "values cannot be read"
-            )
+            says = f"{{column}}: {count.lost} of {count.filled} values cannot be read"
+            yield Reason("column__lost", says, table, column)
 
 
-def collisions(staged: Staged) -> Iterator[str]:
-    """Why a delivery is refused in which two ids would become one, one sentence for each column."""
+def collisions(staged: Staged) -> Iterator[Reason]:
+    """Why a delivery is refused in which two ids would become one, a reason for each column."""
     for item in staged.tables.values():
         for name in sorted(item.collided):
-            written = item.table.column(name).physical_name
-            yield f"{item.table.name}.{name} ({written}) has ids that differ by leading zeros only"
+            says = "{column} has ids that differ by leading zeros only"
+            yield Reason("column__collided", says, item.table, item.table.column(name))
 
 
-def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[str]:
+def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
     """Why a delivery is refused in which most children of one table have no row in the other."""
     for item in staged.tables.values():
         for link in item.table.relationships:
@@ -126,9 +125,12 @@ def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[str]:
                 and missing / keys > MOST_ORPHANS
                 and (missing >= FEWEST_KEYS or missing == keys)
             ):
-                yield (
-                    f"{missing} of {keys} values of {item.table.name}.{', '.join(link.columns)} "
-                    f"have no row in {link.to_table}"
+                yield Reason(
+                    "table__orphans",
+                    f"{missing} of {keys} values of {{column}} have no row in {{other}}",
+                    item.table,
+                    item.table.column(link.columns[0]),
+                    other.table,
                 )
 
 

@@ -36,6 +36,7 @@ from linked_cyp.dfe_rules.delivery import (
     keep_as_last_year,
 )
 from linked_cyp.dfe_rules.rules import definitions, feeds_with_rules
+from linked_cyp.ingest import gone, losses, refusals
 from linked_cyp.ingest.landing import data_files
 from linked_cyp.ingest.readers import (
     SourceFile,
@@ -46,6 +47,7 @@ from linked_cyp.ingest.readers import (
 )
 from linked_cyp.ingest.readers.conform import TEXT_PREFIX
 from linked_cyp.ingest.readers.staging import HARMLESS, PROBLEMS, problem_counts
+from linked_cyp.ingest.reasons import Reason
 from linked_cyp.supplier import wording
 from linked_cyp.supplier.collection_year import CollectionYear, agreed_year, found_year
 
@@ -64,8 +66,9 @@ class Finding:
     ``table`` and ``written`` are the supplier's names, ``column`` is ours. ``count`` is how often;
     ``row_numbers`` are all the data rows (1 is the row after the header; in XML the n-th of that
     table's elements). An ``error`` stops rows, a file or the return; with a ``warning`` rows are
-    taken as they are, once, or with the value left out. ``expected``, ``advice`` and ``codes``
-    (code and label) are for the person who puts it right.
+    taken as they are, once, or with the value left out. ``is_fatal``: the whole return is refused
+    for it. ``expected``, ``advice`` and ``codes`` (code and label) are for the person who puts it
+    right.
     """
 
     file: str
@@ -80,6 +83,7 @@ class Finding:
     expected: str = ""
     advice: str = ""
     codes: tuple[tuple[str, str], ...] = ()
+    is_fatal: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class ReportedRow:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The report on a file or a folder; ``acceptable`` when nothing in it would be refused.
+    """The report on a file or a folder; ``acceptable`` when nothing in it would be refused, no
+    row and no file.
 
     ``rows`` is how many were read; ``refused`` of them would be set aside, ``left_out`` are empty
     or repeat another, and ``rows_found`` have at least one of the ``found`` findings (a row that
@@ -140,6 +145,11 @@ class ValidationReport:
     @property
     def acceptable(self) -> bool:
         return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the return would be refused as a whole, for what it holds itself."""
+        return any(finding.is_fatal for finding in self.findings)
 
     @property
     def found(self) -> int:
@@ -283,7 +293,6 @@ def validate(
     Raises:
         LinkedCypError: reading failed for a reason that is not the files'.
     """
-    names = {file.index: file.name for file in files}
     by_department = has_rules(contract.feed, year)
     # a return is small: a second thread would cost more than it does
     with (
@@ -299,7 +308,7 @@ def validate(
             value_free("validating"),
             stage_delivery(con, contract, files, Path(folder), year) as staged,
         ):
-            return _report(con, staged, names, year, before, whole, by_department, values)
+            return _report(con, staged, files, year, before, whole, by_department, values)
 
 
 def _last_year(con: duckdb.DuckDBPyConnection, staged: Staged, names: Mapping[int, str]) -> Tables:
@@ -315,7 +324,7 @@ def _last_year(con: duckdb.DuckDBPyConnection, staged: Staged, names: Mapping[in
 def _report(
     con: duckdb.DuckDBPyConnection,
     staged: Staged,
-    names: Mapping[int, str],
+    files: Sequence[SourceFile],
     year: int,
     before: Tables | None,
     whole: bool,
@@ -323,10 +332,12 @@ def _report(
     values: bool,
 ) -> ValidationReport:
     contract = staged.contract
-    counts = [problem_counts(con, name) for name in staged.tables]
+    names = {file.index: file.name for file in files}
+    judged = {name: problem_counts(con, name) for name in staged.tables}
+    counts = judged.values()
     findings = _problems(con, staged, names)
     findings += _broken_rules(con, staged, names, year)
-    findings += _absent(staged) if whole else []
+    findings += _refusals(con, staged, files, judged, whole)
     findings.sort(key=lambda f: (f.severity, f.file, f.table or "", f.column or "", f.rule))
     run = RulesRun((), 0, {})
     if by_department:
@@ -451,6 +462,7 @@ def _problems(
         "WHERE rule NOT LIKE '%\\_\\_codes' ESCAPE '\\' "  # told by the contract's own rules
         "GROUP BY source_file, table_name, column_name, rule, scope ORDER BY 1, 2, 3, 4"
     ).fetchall()
+    results = {result.index: result for result in staged.files}
     findings = []
     for index, table, column, rule, scope, count, numbers in rows:
         of = staged.contract.tables.get(table)
@@ -458,6 +470,7 @@ def _problems(
         words = wording.of_reading(staged.contract, of, told, rule, scope)
         refused = range(1, int(count) + 1) if scope == "file" else ()
         harmless = scope == "cell" or rule in (*HARMLESS, "file__empty")
+        fatal = scope == "file" and refusals.is_fatal(staged.contract, results[index], names[index])
         findings.append(
             Finding(
                 names.get(index, ""),
@@ -471,22 +484,48 @@ def _problems(
                 words.message,
                 words.expected,
                 words.advice,
+                is_fatal=fatal,
             )
         )
     return findings
 
 
-def _absent(staged: Staged) -> list[Finding]:
-    read = {name for result in staged.files if not result.rule for name in result.tables}
-    missing = [t for t in staged.in_force.tables.values() if t.required and t.name not in read]
-    return [
-        Finding(
-            *("", t.physical_name, None, None, "table__required", "error", 1, ()),
-            *(w.message, w.expected, w.advice),
-        )
-        for t in missing
-        for w in (wording.of_absence(t),)
+def _refusals(
+    con: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    files: Sequence[SourceFile],
+    judged: Mapping[str, Mapping[str, int]],
+    whole: bool,
+) -> list[Finding]:
+    """What would refuse the return as a whole, as ingest asks it, but for files that are refused
+    themselves: those, and what their tables lack therefore, are told beside."""
+    columns = losses.column_counts(con, staged)
+    reasons = [
+        *refusals.structure(staged, files, whole=whole),
+        *refusals.contents(con, staged, columns, judged),
+        *gone.of_itself(staged, columns),
     ]
+    refused = {result.index for result in staged.files if result.rule}
+    lacking = {name for result in staged.files if result.rule for name in result.tables}
+    names = {file.index: file.name for file in files}
+    return [
+        _refusal(staged.contract, reason, names)
+        for reason in reasons
+        if reason.file not in refused and (not reason.table or reason.table.name not in lacking)
+    ]
+
+
+def _refusal(contract: Contract, reason: Reason, names: Mapping[int, str]) -> Finding:
+    words = wording.of_refusal(contract, reason)
+    return Finding(
+        names[reason.file] if reason.file is not None else "",
+        reason.table.physical_name if reason.table else None,
+        reason.column.name if reason.column else None,
+        reason.column.physical_name if reason.column else None,
+        *(reason.rule, "error", 1, ()),
+        *(words.message, words.expected, words.advice),
+        is_fatal=True,
+    )
 
 
 def _broken_rules(

@@ -32,9 +32,10 @@ COLUMNS = (
     *("file", "table", "row", "element", "rule", "severity", "fields", "message"),
     *("expected", "to_do"),
 )
-Kind = Literal["stops", "error", "warning"]
+Kind = Literal["stops", "rows", "error", "warning"]
 KINDS: Mapping[Kind, str] = {
     "stops": "What stops the return",
+    "rows": "Rows and files that would not be taken",
     "error": "The Department's errors",
     "warning": "Warnings",
 }
@@ -90,12 +91,12 @@ def items(report: ValidationReport) -> tuple[Item, ...]:
 def _of_findings(
     findings: Iterable[Finding], elements: Mapping[tuple[str, str, int], str]
 ) -> Iterator[Item]:
-    groups: dict[tuple[str, str, str, str], list[Finding]] = {}
+    groups: dict[tuple[Kind, str, str, str], list[Finding]] = {}
     for f in findings:
-        groups.setdefault((f.severity, f.rule, f.table or "", f.message), []).append(f)
-    for number, ((severity, rule, table, message), same) in enumerate(groups.items(), start=1):
+        groups.setdefault((_kind(f), f.rule, f.table or "", f.message), []).append(f)
+    for number, ((kind, rule, table, message), same) in enumerate(groups.items(), start=1):
         yield Item(
-            "stops" if severity == "error" else "warning",
+            kind,
             rule,
             f"check-{number}",
             message,
@@ -106,6 +107,12 @@ def _of_findings(
             sum(f.count for f in same),
             tuple(Place(f.file, table, f.count, _shown(f, elements)) for f in same),
         )
+
+
+def _kind(f: Finding) -> Kind:
+    if f.is_fatal:
+        return "stops"
+    return "rows" if f.severity == "error" else "warning"
 
 
 def _of_department(
@@ -119,7 +126,7 @@ def _of_department(
     for code, same in groups.items():
         expected = codes.get(code, ())
         yield Item(
-            "error" if same[0].severity == "error" else "warning",
+            _severity(same[0].severity),
             code,
             f"rule-{code}",
             same[0].message,
@@ -222,14 +229,20 @@ def verdict(report: ValidationReport) -> tuple[str, ...]:
 
 
 def _last_word(report: ValidationReport) -> str:
+    if report.is_refused:
+        return "The return would be refused as a whole."
     if not report.acceptable:
-        return "The return would be stopped."
+        return f"The return would be taken without {rows_in_words(report.refused)}."
     errors = len({f.code for f in report.failures if f.severity == "error"})
     if errors:
         return (
             f"Nothing stops the return here, but it breaks {errors:,} of the Department's errors."
         )
     return "Nothing stops the return."
+
+
+def rows_in_words(rows: int) -> str:
+    return f"{rows:,} of its rows" if rows != 1 else "one of its rows"
 
 
 def write_report(report: ValidationReport, folder: Path) -> tuple[Path, ...]:
@@ -376,14 +389,16 @@ def _lines(
     """Every line with the child's id and the values, in the order of the page."""
     codes = codes_expected(report.feed, report.year) if report.failures else {}
     everything: list[Finding | RuleFailures] = [*report.failures, *report.findings]
-    order = {"error": 0, "warning": 1}
-    everything.sort(key=lambda f: (order[f.severity], f.severity == "error" and not _stops(f)))
+    order = list(KINDS)
+    everything.sort(
+        key=lambda f: order.index(_kind(f) if isinstance(f, Finding) else _severity(f.severity))
+    )
     for f in everything:
         yield from _lines_of(f, rows, codes)
 
 
-def _stops(f: Finding | RuleFailures) -> bool:
-    return isinstance(f, Finding) and f.severity == "error"
+def _severity(severity: str) -> Kind:
+    return "error" if severity == "error" else "warning"
 
 
 def _lines_of(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from linked_cyp.contracts.model import Column, Contract, Table, in_force
 from linked_cyp.ingest.readers.conform import FALSE_WORDS, TRUE_WORDS, date_formats
+from linked_cyp.ingest.reasons import Reason
 
 if TYPE_CHECKING:
     from linked_cyp.expectations import Rule
@@ -172,14 +173,68 @@ def of_reading(
     return Words(f"{written} cannot be read, so {lost}.", _readable(contract, column), _MENDED)
 
 
-def of_absence(table: Table) -> Words:
-    """A required table that is not among the files."""
-    return Words(
-        f"{table.physical_name} is missing, so the return is not complete.",
-        f"a file with the columns of {table.physical_name}",
+# Reason of a refusal -> what was expected, what to do.
+_REFUSAL: Mapping[str, tuple[str, str]] = {
+    "table__required": (
+        "a file with the columns of {table}",
         "Put its file into the folder. If it is there, its first row does not hold the names of "
         "its columns.",
-    )
+    ),
+    "delivery__unread": (
+        "files whose first row has the column names of the return, or the return's XML",
+        "Check that these are the right files, and that nothing stands above the column names.",
+    ),
+    "file__undeclared": (
+        "the columns of the list and no others",
+        "Take the further columns out.",
+    ),
+    "column__lost": (
+        "{column} written as the return's guidance says",
+        "Look at the findings about {column}: each value that cannot be read is among them. If all "
+        f"are, the export writes them otherwise. {_SPREADSHEET}.",
+    ),
+    "column__collided": (
+        "{column} written the same way in every row and every file",
+        "Two ids become one when zeros at the front are dropped, which spreadsheets do. "
+        f"{_SPREADSHEET}.",
+    ),
+    "column__protects": (
+        "the column {column} in {table}",
+        "This column says which children must be protected. Export the table again with it.",
+    ),
+    "column__mark": (
+        "{column} filled with a value that can be read, wherever it is filled",
+        "This column says which children must be protected. " + _MENDED,
+    ),
+    "column__gone": (
+        "{column} in {table}, and filled",
+        "Children cannot be told apart without it. Export the table again with it.",
+    ),
+    "table__orphans": (
+        "the same {column} in {table} and {other}",
+        "Most children of the one table are not in the other: two exports of different days, or "
+        "two ways of writing the id. Export both tables together.",
+    ),
+    "table__quarantined": (
+        "few rows that cannot be taken",
+        "Put the rows right that are listed below; start with the finding with most of them.",
+    ),
+}
+
+
+def of_refusal(contract: Contract, reason: Reason) -> Words:
+    """A reason for which ingest refuses the return as a whole."""
+    table, column, other = reason.table, reason.column, reason.other
+    names = {
+        "table": table.physical_name if table else "",
+        "column": column.physical_name if column else "",
+        "other": other.physical_name if other else "",
+    }
+    expected, advice = (text.format(**names) for text in _REFUSAL[reason.rule])
+    if reason.rule == "column__lost" and column and column.type in ("date", "timestamp"):
+        expected = _readable(contract, column)
+    said = reason.in_suppliers_words.replace("quarantined", "set aside")
+    return Words(f"{said[:1].upper()}{said[1:]}, so the return is refused.", expected, advice)
 
 
 def of_rule(rule: Rule, table: Table, parent: Table | None, year: int) -> Words:

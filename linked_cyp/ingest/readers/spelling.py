@@ -163,18 +163,38 @@ def moment_readings(texts: str, month_first: bool, is_date: bool) -> str:
         "AS clock FROM numbers"
     )
     moment = "SELECT text, zone, day + clock AS moment FROM timed"
-    london = "(moment AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/London')"
     result = "moment"
     if is_date:
         result = (
-            "CASE WHEN regexp_full_match(zone, ' ?(Z|UTC|GMT|[+-]00:?(00)?)') "
-            f"AND {london}::TIME = TIME '00:00' THEN {london} ELSE moment END"
+            "CASE WHEN regexp_full_match(zone, ' ?(Z|UTC|GMT|[+-]00:?(00)?)') AND moment::TIME = "
+            f"TIME '23:00' AND {_in_summer_time('moment')} THEN moment + INTERVAL 1 HOUR "
+            "ELSE moment END"
         )
     return (
         f"WITH split AS ({split}), dated AS ({dated}), numbers AS ({numbers}), timed AS ({timed}), "
         f"whole AS ({moment}) "
         f"SELECT text, {result} AS moment FROM whole"
     )
+
+
+def _in_summer_time(moment: str) -> str:
+    """SQL that is true where London's clocks, at 23:00 Greenwich time, were an hour ahead.
+
+    Written out, since a browser's DuckDB knows no time zones: from 1972 on (and all the time from
+    1968 to 1971) by the law of the year; of earlier days nothing is said.
+    """
+    year, day = f"year({moment})", f"{moment}::DATE"
+    spring = f"make_date({year}, 3, CASE WHEN {year} < 1981 THEN 16 ELSE 25 END)"
+    last = f"CASE WHEN {year} < 1990 THEN 23 WHEN {year} < 1996 THEN 22 ELSE 25 END"
+    autumn = f"make_date({year}, 10, {last})"
+    return (
+        f"({day} BETWEEN DATE '1968-02-18' AND DATE '1971-10-30' OR {year} >= 1972 "
+        f"AND {day} >= {_sunday_from(spring)} AND {day} < {_sunday_from(autumn)})"
+    )
+
+
+def _sunday_from(day: str) -> str:
+    return f"{day} + (7 - isodow({day}))::INTEGER"
 
 
 def _key(text: str) -> str:

@@ -2,7 +2,8 @@
 
 Everything comes from what the command uses: the modules that the validator imports, the contracts
 as they are loaded, the rules as they are written. npm's packages (versions and hashes in
-package-lock.json) lie in a folder that ``npm ci`` filled.
+package-lock.json) lie in a folder that ``npm ci`` filled, beside it the reader of workbooks as it
+is built for browsers (version and hash in requirements.lock).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _STAMP = (2020, 1, 1, 0, 0, 0)
 _PURE = ("jinja2", "markupsafe", "ftfy", "wcwidth")
 _PYODIDE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 _DUCKDB = ("duckdb-eh.wasm",)
+_WORKBOOKS = "python_calamine-*wasm32.whl"
 _NEEDED = """
 import json, sys
 import linked_cyp.supplier.validation, linked_cyp.supplier.validation_output
@@ -47,14 +49,16 @@ def build(target: Path, packages: Path, contracts_folder: Path | None = None) ->
 
     Args:
         target: the folder; what is in it is replaced.
-        packages: the ``node_modules`` with ``pyodide``, ``@duckdb/duckdb-wasm``, ``apache-arrow``.
+        packages: the ``node_modules`` with ``pyodide``, ``@duckdb/duckdb-wasm``, ``apache-arrow``;
+            the wheel of ``python_calamine`` lies beside it.
         contracts_folder: the contracts; by default the project's.
 
     Raises:
         LinkedCypError: a package is missing.
     """
     pyodide, duckdb = packages / "pyodide", packages / "@duckdb" / "duckdb-wasm" / "dist"
-    if not pyodide.is_dir() or not duckdb.is_dir():
+    wheels = sorted(packages.parent.glob(_WORKBOOKS))
+    if not pyodide.is_dir() or not duckdb.is_dir() or not wheels:
         raise LinkedCypError("the packages of the page are missing: run make validator-page")
     shutil.rmtree(target, ignore_errors=True)
     for name in ("pyodide", "duckdb"):
@@ -73,7 +77,8 @@ def build(target: Path, packages: Path, contracts_folder: Path | None = None) ->
     arrow = (packages / "apache-arrow" / "Arrow.es2015.min.js").read_text(encoding="utf-8")
     arrow = f"const exports = {{}}, module = {{}};\n{arrow}\nexport default exports;\n"
     (target / "duckdb" / "arrow.mjs").write_text(arrow, encoding="utf-8")
-    (target / "app.zip").write_bytes(_app(contracts_folder or PROJECT_ROOT / "data_contracts"))
+    contracts = contracts_folder or PROJECT_ROOT / "data_contracts"
+    (target / "app.zip").write_bytes(_app(contracts, wheels[-1]))
     for name in ("worker.mjs", "page.mjs"):
         shutil.copy(HERE / name, target / name)
     script = (HERE.parent / "children.js").read_bytes()
@@ -85,10 +90,11 @@ def build(target: Path, packages: Path, contracts_folder: Path | None = None) ->
     return target
 
 
-def _app(contracts_folder: Path) -> bytes:
+def _app(contracts_folder: Path, wheel: Path) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(_members(contracts_folder)):
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive, zipfile.ZipFile(wheel) as w:
+        library = [(n, w.read(n)) for n in w.namelist() if n.endswith((".py", ".so"))]
+        for name, content in sorted([*_members(contracts_folder), *library]):
             archive.writestr(zipfile.ZipInfo(name, _STAMP), content)
     return packed.getvalue()
 

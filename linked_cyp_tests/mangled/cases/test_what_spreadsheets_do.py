@@ -21,8 +21,10 @@ from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.identity.keys import Keys
 from linked_cyp.identity.tokenise import record_key_table
 from linked_cyp.ingest.deliveries import DeliveryOutcome, ingest
-from linked_cyp.ingest.landing import discover
+from linked_cyp.ingest.landing import data_files, discover
 from linked_cyp.ingest.ledger import allow_worse
+from linked_cyp.ingest.readers import SourceFile
+from linked_cyp.supplier.validation import validate
 
 CONTRACTS = load_contracts(PROJECT_ROOT / "data_contracts")
 HEADER = "CHILD,SEX,DOB,ETHNIC,UPN,MOTHER,MC_DOB\n"
@@ -37,7 +39,9 @@ CLEAN = [(str(201 + n), "FMF"[n], BORN[n], "WBRI") for n in range(3)]
 
 
 class Office:
-    """An identifiable store in memory that takes what lands."""
+    """An identifiable store in memory that takes what lands, and asks the supplier's check too."""
+
+    asks_validate = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,7 +61,10 @@ class Office:
             for d in discover(self.root / "landing", CONTRACTS)
             if (d.feed, d.version or d.period) == (feed, period.split("__")[-1])
         ]
-        return ingest(self.con, CONTRACTS[feed], landed, self.root / "work")
+        outcome = ingest(self.con, CONTRACTS[feed], landed, self.root / "work")
+        if files and landed.problem is None and self.asks_validate:
+            assert would_be_taken(folder, feed, outcome.period) == (outcome.reason is None)
+        return outcome
 
     def rows(self, table: str, columns: str) -> list[tuple]:
         return self.con.execute(
@@ -70,6 +77,14 @@ class Office:
 
     def children(self) -> list[tuple]:
         return self.rows("ssda903__header", "child_id, sex_code, birth_date, ethnicity_code")
+
+
+def would_be_taken(folder: Path, feed: str, period: str) -> bool:
+    """Whether the supplier, who checks the same folder before sending it, is told that it is."""
+    files = [SourceFile(n, path.name, path) for n, path in enumerate(data_files(folder))]
+    report = validate(CONTRACTS[feed], files, CONTRACTS[feed].collection_year(period))
+    assert report.acceptable <= (not report.is_refused)
+    return not report.is_refused
 
 
 @pytest.fixture
@@ -360,6 +375,7 @@ def test_a_delivery_read_worse_than_the_one_it_replaces_is_refused_unless_told(o
     spoilt = many.replace("201,F", "201,Q").replace("202,F", "202,Q").replace("203,F", "203,Q")
     episodes = EPISODES
     office.take({"header.csv": HEADER + many, "episodes.csv": episodes})
+    office.asks_validate = False  # which knows no earlier delivery
     worse = office.take({"header.csv": HEADER + spoilt, "episodes.csv": episodes}, period="2025__2")
     assert worse.status == "rejected"
     assert "header.sex_code: 3 values cannot be read" in (worse.reason or "")

@@ -17,6 +17,7 @@ from linked_cyp.supplier.browser.build import build
 from linked_cyp.supplier.validation import validate_path
 from linked_cyp.supplier.validation_output import as_csv
 from linked_cyp_tests.browser_support import DESKTOP, PHONE, browser, overflows, violations
+from linked_cyp_tests.mangled.cases.test_what_spreadsheets_do import workbook
 from linked_cyp_tests.page_support import checked, opened_page, packages, served
 
 CONTRACTS = PROJECT_ROOT / "data_contracts"
@@ -131,7 +132,8 @@ def same(page, folder: Path, last: Path | None = None) -> dict:
     found = checked(page, paths, sorted(last.iterdir()) if last else (), values=True)
     if "csv" in found:
         found["csv"] = found["csv"].split("\r\n")
-    assert {name: found.get(name) for name in expected} == expected
+    kept = {name: found[name] for name in ("csv", "report", "error") if name in found}
+    assert kept == expected
     return found
 
 
@@ -158,6 +160,19 @@ def test_last_years_return_and_a_zip_file_are_read_in_the_page_too(page, tmp_pat
         for name, content in files.items():
             archive.writestr(name, content)
     same(page, packed)
+
+
+def test_a_workbook_is_read_in_the_page_too(page, tmp_path):
+    tables = {
+        name: [line.split(",") for line in text.splitlines()] for name, text in returned(20).items()
+    }
+    book = workbook(
+        tmp_path / "made.xlsx", {name.removesuffix(".csv"): t for name, t in tables.items()}
+    )
+    found = same(page, written(tmp_path / "r", {"return.xlsx": book}))
+    assert len(found["csv"]) > 20
+    damaged = same(page, written(tmp_path / "d", {"return.xlsx": book, "more.xlsx": book[:900]}))
+    assert "error" in damaged or any("file__" in line for line in damaged["csv"])
 
 
 @pytest.mark.parametrize("sample", ["cin_census/*.xml", "ssda903/*.csv", "school_census*/*.csv"])

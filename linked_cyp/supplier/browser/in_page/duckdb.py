@@ -116,7 +116,8 @@ class DuckDBPyConnection:
         lines.writerows(([n, *row] for n, row in enumerate(zip(*source.columns, strict=True))))
         self._bridge.file(file, text.getvalue().encode())
         self._kept[name] = file
-        types = ", ".join(f"'{n}': 'VARCHAR'" for n in ["place", *source.names])
+        kinds = zip(source.names, (column.kind for column in source.columns), strict=True)
+        types = ", ".join(f"'{n}': '{kind}'" for n, kind in [("place", "BIGINT"), *kinds])
         self._run(
             f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * EXCLUDE (place) FROM read_csv('
             f"'{file}', columns = {{{types}}}, auto_detect = false, header = true, delim = ',', "

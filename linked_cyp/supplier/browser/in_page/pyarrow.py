@@ -1,4 +1,12 @@
-"""Batches of text columns, which is all that the readers make of pyarrow."""
+"""Batches of typed columns, which is all that the readers make of pyarrow."""
+
+
+class Column(list):
+    """Values of one of DuckDB's types."""
+
+    def __init__(self, values, kind):
+        super().__init__(values)
+        self.kind = kind
 
 
 class Table:
@@ -7,14 +15,20 @@ class Table:
 
 
 def string():
-    return None
+    return "VARCHAR"
 
 
-int32 = int64 = string
+def int32():
+    return "INTEGER"
+
+
+def int64():
+    return "BIGINT"
 
 
 def array(values, kind=None):
-    return list(values)
+    """Without a kind, text: the readers name the kind of everything else."""
+    return Column(values, kind or string())
 
 
 def table(columns, names=None):
