@@ -60,6 +60,12 @@ class Code:
     harmonised: str | None = None
 
 
+@lru_cache(maxsize=1 << 16)
+def normalise(name: str) -> str:
+    """A header name as it is compared: without spaces, case, or a byte order mark."""
+    return re.sub(r"[\s\ufeff\u00a0]+", "", name).casefold()
+
+
 @dataclass(frozen=True)
 class Codeset:
     name: str
@@ -158,6 +164,19 @@ class Table:
     def primary_key(self) -> tuple[str, ...]:
         keyed = [c for c in self.columns if c.primary_key_position is not None]
         return tuple(c.name for c in sorted(keyed, key=lambda c: c.primary_key_position or 0))
+
+    @cached_property
+    def spellings(self) -> Mapping[str, tuple[str, ...]]:
+        """By column the header names it goes by, as they are compared, the present one first."""
+        return {
+            c.name: tuple(map(normalise, (c.physical_name, *c.aliases, c.name)))
+            for c in self.columns
+        }
+
+    @cached_property
+    def header_names(self) -> frozenset[str]:
+        """Every header name of every column, as they are compared."""
+        return frozenset(name for names in self.spellings.values() for name in names)
 
     def column(self, name: str) -> Column:
         for column in self.columns:

@@ -123,6 +123,16 @@ def forget(connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str
     )
 
 
+def is_kept(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+    """Whether any verdict was ever recorded in a catalog."""
+    found = connection.execute(
+        """SELECT 1 FROM duckdb_tables() WHERE database_name = ?
+           AND schema_name = 'provenance' AND table_name = 'check_result'""",
+        [catalog],
+    ).fetchone()
+    return found is not None
+
+
 def failed(
     connection: duckdb.DuckDBPyConnection, catalog: str, delivery_id: str | None = None
 ) -> list[str]:
@@ -132,12 +142,7 @@ def failed(
         LinkedCypError: no check was ever recorded there, or none of the delivery: nothing
             unchecked goes further.
     """
-    recorded = connection.execute(
-        """SELECT 1 FROM duckdb_tables() WHERE database_name = ?
-           AND schema_name = 'provenance' AND table_name = 'check_result'""",
-        [catalog],
-    ).fetchall()
-    if not recorded:
+    if not is_kept(connection, catalog):
         raise LinkedCypError(f"no check has been recorded in the {catalog} store")
     if delivery_id is not None:
         known = connection.execute(

@@ -15,8 +15,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from linked_cyp.contracts.model import Column
-from linked_cyp.ingest.readers.headers import normalise
+from linked_cyp.contracts.model import Column, normalise
 from linked_cyp_tests.mangled.files import Delivery, File, Sheet, line
 from linked_cyp_tests.mangled.workbook import workbook
 

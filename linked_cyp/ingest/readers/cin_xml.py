@@ -13,9 +13,8 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.model import Contract, normalise
 from linked_cyp.ingest.readers.cin_layout import CHILD, CHILD_KEY, Branch, Group
-from linked_cyp.ingest.readers.headers import normalise
 from linked_cyp.ingest.readers.staging import SourceFile, Staged
 from linked_cyp.ingest.readers.xml_returns import Writer, local, recognised, stage_returns, text_of
 

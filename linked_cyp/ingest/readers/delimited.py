@@ -16,13 +16,13 @@ from pathlib import Path
 
 import duckdb
 
-from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.model import Contract, normalise
 from linked_cyp.core.errors import value_free
 from linked_cyp.core.sql import literal
 from linked_cyp.ingest.readers import kinds, workbooks, zipped
 from linked_cyp.ingest.readers.conform import stage_query
 from linked_cyp.ingest.readers.files import FileFacts, inspect, to_utf8
-from linked_cyp.ingest.readers.headers import Recognition, normalise, recognise
+from linked_cyp.ingest.readers.headers import Recognition, recognise
 from linked_cyp.ingest.readers.repair import Lines, first_record, first_records, records
 from linked_cyp.ingest.readers.staging import (
     PROBLEMS,

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.contracts.model import Contract, Table, normalise
 
 # A file whose name does not help must share at least this much of its header with the table.
 LEAST_SHARED = 0.5
@@ -33,12 +32,6 @@ class Recognition:
     out_of_force: tuple[str, ...] = ()
     rule: str | None = None
     column: str | None = None
-
-
-@lru_cache(maxsize=1 << 16)
-def normalise(name: str) -> str:
-    """A header name as it is compared: without spaces, case, or a byte order mark."""
-    return re.sub(r"[\s\ufeff\u00a0]+", "", name).casefold()
 
 
 def recognise(
@@ -99,13 +92,12 @@ def _positions(
     table: Table, names: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
     """Where each of our columns is, the present name preferred; and where its older names are."""
+    there = table.header_names.intersection(names)
+    if not there:
+        return {}, {}
     known = {
-        column.name: [
-            names.index(name)
-            for name in map(normalise, (column.physical_name, *column.aliases, column.name))
-            if name in names
-        ]
-        for column in table.columns
+        column: [names.index(name) for name in spellings if name in there]
+        for column, spellings in table.spellings.items()
     }
     # Two of our columns may share an older name; the first declared keeps it.
     first: dict[int, str] = {}

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import duckdb
 
-from linked_cyp.contracts.model import Column, Table
+from linked_cyp.contracts.model import Column, Table, normalise
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.ingest.readers.conform import record_text
-from linked_cyp.ingest.readers.headers import normalise
 from linked_cyp.ingest.readers.staging import PROBLEMS, StagedTable
 
 NAMES = ("forename", "middle_names", "surname", "former_surname", "preferred_surname")

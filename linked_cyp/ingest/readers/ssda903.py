@@ -14,10 +14,9 @@ from typing import Any
 
 import duckdb
 
-from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.model import Contract, normalise
 from linked_cyp.ingest.readers import delimited
 from linked_cyp.ingest.readers.conform import TRUE_WORDS
-from linked_cyp.ingest.readers.headers import normalise
 from linked_cyp.ingest.readers.staging import SourceFile, Staged
 from linked_cyp.ingest.readers.xml_returns import (
     Writer,

@@ -16,12 +16,11 @@ import duckdb
 import pyarrow as pa
 from lxml import etree
 
-from linked_cyp.contracts.model import Contract, Table
+from linked_cyp.contracts.model import Contract, Table, normalise
 from linked_cyp.core.sql import quoted
 from linked_cyp.ingest.readers import kinds
 from linked_cyp.ingest.readers.conform import stage_query
 from linked_cyp.ingest.readers.files import FileFacts, inspect
-from linked_cyp.ingest.readers.headers import normalise
 from linked_cyp.ingest.readers.staging import (
     Elements,
     FileResult,
