@@ -45,6 +45,7 @@ VolumeLimit = Literal["least", "most", "least_others"]
 TREATMENTS: tuple[str, ...] = get_args(Treatment)
 PERIOD_KINDS: tuple[str, ...] = get_args(PeriodKind)
 OPT_OUTS: tuple[str, ...] = get_args(OptOut)
+GOVERNANCE = "governance"  # the domain of lists of opt-outs and objections
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 IDENTIFIER_TYPES: tuple[str, ...] = get_args(IdentifierType)
 REASONS: tuple[str, ...] = get_args(Reason)

@@ -242,6 +242,8 @@ def _reasons(
     received = {name: item.received for name, item in staged.tables.items()}
     reasons += [] if reasons else volume.refusals(con, contract, landed, received)
     reasons += map(str, refusals.contents(con, staged, columns, judged))
+    if not reasons and not ledger.is_allowed(con, landed.delivery_id):
+        reasons += map(str, losses.repeats(con, staged))
     reasons += [] if reasons else map(str, gone.refusals(con, landed, staged, columns))
     reasons += [] if reasons else losses.worse_than_before(con, landed, columns)
     if any(ledger.UNLESS_TOLD in reason for reason in reasons):

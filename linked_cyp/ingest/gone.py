@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import duckdb
 
 from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.contracts.vocabulary import GOVERNANCE
 from linked_cyp.identity.exclusions import marks, sensitive_marks
 from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import COLUMN, CURRENT, is_allowed
@@ -27,7 +28,6 @@ from linked_cyp.ingest.reasons import Reason
 USED, LEFT = 0.2, 0.05
 # Fewer values than these to be expected: that there are none may be chance (once in a thousand).
 FEWEST_EXPECTED = 7
-LISTS = "governance"  # the domain of lists of opt-outs
 # Rows from which on a key or birth date that nobody has is no chance.
 FEWEST_ROWS = 20
 
@@ -47,7 +47,7 @@ def unprotected(staged: Staged) -> Iterator[Reason]:
     Of a list of opt-outs every column does: without its flag, a list of flags opts nobody out.
     """
     lacking = {(item.table.name, column.name) for item, column in absent(staged)}
-    if staged.contract.domain == LISTS:
+    if staged.contract.domain == GOVERNANCE:
         for item, column in absent(staged):
             says = "{table} has no column {name}, which a list has"
             yield Reason("column__protects", says, item.table, column)
@@ -90,7 +90,8 @@ def of_itself(staged: Staged, counts: Iterable[ColumnCount]) -> Iterator[Reason]
     for count in counts:
         table = staged.contract.tables[count.table]
         column = table.column(count.column)
-        if count.rows >= FEWEST_ROWS and not count.filled and names_child(column):
+        nobody = not count.filled and not count.unfilled
+        if count.rows >= FEWEST_ROWS and nobody and names_child(column):
             yield _reason(f"{{column}} is blank in all {count.rows} rows", table, column)
 
 
@@ -123,10 +124,11 @@ def _went(
         expected = before * (count.rows if count else item.received)
         if before < USED or expected < FEWEST_EXPECTED:
             continue
-        if count is None or count.filled < LEFT * expected:
+        if count is None or count.read < LEFT * expected:
+            now_ = "missing" if count is None else "blank" if not count.filled else "hardly read"
             says = (
-                f"{{column}} is {'blank' if count else 'missing'}, and was filled in {before:.0%} "
-                "of the rows of this supplier's earlier delivery"
+                f"{{column}} is {now_}, and was read in {before:.0%} of the rows of this "
+                "supplier's earlier delivery"
             )
             yield _reason(says, item.table, declared[name])
 
@@ -134,7 +136,7 @@ def _went(
 def _held(
     con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery
 ) -> list[tuple[str, str, float]]:
-    """(table, column, share filled) of the supplier's delivery nearest before this one.
+    """(table, column, share read) of the supplier's delivery nearest before this one.
 
     Of terms, one of the same season: some columns are asked for in one term only. Where none is
     before it, the nearest after it, so that the order of arrival does not matter.
@@ -149,8 +151,8 @@ def _held(
     if found is None:
         return []
     return con.execute(
-        f"SELECT table_name, column_name, filled / rows FROM {COLUMN} WHERE delivery_id = ? "
-        "AND rows > 0 ORDER BY ALL",
+        f"SELECT table_name, column_name, (filled - lost) / rows FROM {COLUMN} "
+        "WHERE delivery_id = ? AND rows > 0 ORDER BY ALL",
         [found[0]],
     ).fetchall()
 

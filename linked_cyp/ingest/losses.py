@@ -32,19 +32,28 @@ FEWEST_LOST = 2
 # The share of the keys of one table that may be missing in the table they refer to.
 MOST_ORPHANS = 0.5
 FEWEST_KEYS = 3
+# Of a mark that protects, the share of rows in which it may be set only as it cannot be read.
+MOST_ASSUMED, FEWEST_ASSUMED = 0.5, 7
+# Of a table without a key, the share of rows that may be the same as another one.
+MOST_REPEATED, FEWEST_REPEATED = 0.45, 10
 # By how much, as a share of the filled cells, a newer version may read worse.
 WORSE = 0.01
 # A column counts as gone when it was mostly filled and hardly is now.
 MOSTLY, HARDLY = 0.5, 0.05
 
 
+# The shape of a postcode; whether it exists is not asked here.
+POSTCODE_SHAPE = "[A-Z]{1,2}[0-9O][0-9A-Z]?[0-9O][A-Z]{2}"
 # A number as spreadsheets show what is too long for the cell.
 ROUNDED = r"-?[0-9](\.[0-9]+)?[Ee]\+[0-9]{1,3}"
 
 
 @dataclass(frozen=True)
 class ColumnCount:
-    """Cells of one column in one delivery. ``lost`` are among ``filled``."""
+    """Cells of one column in one delivery. ``lost`` are among ``filled``.
+
+    ``unfilled`` are not: they say why a person has no UPN (UN1).
+    """
 
     table: str
     column: str
@@ -53,6 +62,11 @@ class ColumnCount:
     filled: int
     repaired: int
     lost: int
+    unfilled: int = 0
+
+    @property
+    def read(self) -> int:
+        return self.filled - self.lost
 
     @property
     def share(self) -> float:
@@ -102,6 +116,31 @@ def collisions(staged: Staged) -> Iterator[Reason]:
         for name in sorted(item.collided):
             says = "{column} has ids that differ by leading zeros only"
             yield Reason("column__collided", says, item.table, item.table.column(name))
+
+
+def assumed_marks(staged: Staged) -> Iterator[Reason]:
+    """Why a delivery is refused of which most rows are protected as their flag cannot be read."""
+    for item in staged.tables.values():
+        for name, rows in item.assumed.items():
+            if rows >= FEWEST_ASSUMED and rows > MOST_ASSUMED * item.received:
+                says = (
+                    f"{{column}} protects people, and {rows} of {item.received} values cannot be "
+                    "read as yes or no"
+                )
+                yield Reason("column__mark", says, item.table, item.table.column(name))
+
+
+def repeats(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
+    """Why a delivery is refused of which a table without a key holds its rows twice."""
+    for item in staged.tables.values():
+        if item.table.primary_key or item.received < FEWEST_REPEATED or not item.present:
+            continue
+        rows, distinct = con.execute(
+            f"SELECT count(*), count(DISTINCT hash({_list(item.present)})) FROM {item.relation}"
+        ).fetchone() or (0, 0)
+        if rows - distinct > MOST_REPEATED * rows:
+            says = f"{rows - distinct} of {rows} rows of {{table}} are there before"
+            yield Reason("table__repeated", says, item.table, is_overruled=True)
 
 
 def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
@@ -199,26 +238,43 @@ def _counts(
     if not columns:
         return
     ids = id_columns(contract, item.table)
-    asked = [f"{_filled(item, c)}, {_lost(item, c, c.name in ids)}" for c in columns]
+    asked = [
+        f"{_filled(item, c)}, {_lost(item, c, c.name in ids)}, {_unfilled(c)}" for c in columns
+    ]
     rows, *found = con.execute(
         f"SELECT count(*), {', '.join(asked)} FROM {item.relation}"
     ).fetchone() or (0,)
     for place, column in enumerate(columns):
-        filled, lost = found[2 * place], found[2 * place + 1]
+        filled, lost, unfilled = found[3 * place : 3 * place + 3]
         yield ColumnCount(
             *(item.table.name, column.name, column.physical_name, rows),
-            *(filled, item.repaired.get(column.name, 0), lost),
+            *(filled, item.repaired.get(column.name, 0), lost, unfilled),
         )
 
 
 def _filled(item: StagedTable, column: Column) -> str:
-    """SQL that counts the cells in which something stands; one word for nothing in every cell of a
-    text column (NULL, N/A) is nothing."""
+    """SQL that counts the cells in which something stands.
+
+    What suppliers write where a person has no number (UN1, ten zeros) is nothing, and so is one
+    word for nothing (NULL, N/A) in every cell of a text column.
+    """
     written = item.written(column.name)
     if column.type != "string":
         return f"count({written})"
+    if column.identifier_type in ("nhs_number", "upn", "uln"):
+        return f"count({written}) FILTER (NOT ({_is_none(column)}))"
     word = f"regexp_full_match(upper(trim(min({written}))), {literal(f'({NO_ID})')})"
     return f"CASE WHEN min({written}) = max({written}) AND {word} THEN 0 ELSE count({written}) END"
+
+
+def _is_none(column: Column) -> str:
+    kind, name = column.identifier_type, quoted(column.name)
+    return f"linked_cyp_accepted_{kind}({name}) AND NOT linked_cyp_valid_{kind}({name})"
+
+
+def _unfilled(column: Column) -> str:
+    """SQL that counts the cells in which a reason stands for there being no number."""
+    return f"count(*) FILTER ({_is_none(column)})" if column.identifier_type == "upn" else "0"
 
 
 def _lost(item: StagedTable, column: Column, is_id: bool) -> str:
@@ -232,6 +288,11 @@ def _lost(item: StagedTable, column: Column, is_id: bool) -> str:
             tests.append(f"regexp_full_match({name}, {literal(ROUNDED)})")
         if column.identifier_type in ("nhs_number", "upn", "uln"):
             tests.append(f"NOT linked_cyp_accepted_{column.identifier_type}({name})")
+        if column.identifier_type == "postcode":
+            compact = rf"upper(regexp_replace({name}, '\s', '', 'g'))"
+            tests.append(
+                f"NOT regexp_full_match({compact}, {literal(f'{POSTCODE_SHAPE}|{NO_ID}')})"
+            )
     return f"count(*) FILTER ({' OR '.join(f'({t})' for t in tests)})" if tests else "0"
 
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import duckdb
 
 from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.vocabulary import GOVERNANCE
 from linked_cyp.ingest import gone, losses
 from linked_cyp.ingest.losses import ColumnCount
 from linked_cyp.ingest.readers import FileResult, SourceFile, Staged, kinds
 from linked_cyp.ingest.readers.headers import names_table
-from linked_cyp.ingest.readers.staging import unread_marks
+from linked_cyp.ingest.readers.staging import REPEATED, unread_marks
 from linked_cyp.ingest.reasons import Reason
 
 # A file that cannot be parsed at all says nothing about what it held: the delivery is rejected.
@@ -46,7 +47,7 @@ def structure(
     for table in staged.in_force.tables.values():
         if whole and table.required and table.name not in read | told:
             yield Reason("table__required", "required table {table} is missing", table)
-    if contract.domain == gone.LISTS:  # a column that we do not know may say the opposite
+    if contract.domain == GOVERNANCE:  # a column that we do not know may say the opposite
         for result in staged.files:
             if result.undeclared:
                 yield Reason(
@@ -55,6 +56,9 @@ def structure(
                     " are not declared: a list of opt-outs holds its own columns only",
                     file=result.index,
                 )
+    for result in staged.files:
+        if result.is_cut:
+            yield Reason("file__cut", "file {file} ends in the middle of a line", file=result.index)
     expected = {f.index: f.expected_rows for f in files}
     for result in staged.files:
         if expected[result.index] not in (None, result.rows):
@@ -83,6 +87,7 @@ def contents(
     contract = staged.contract
     yield from losses.lost_columns(contract, counts)
     yield from losses.collisions(staged)
+    yield from losses.assumed_marks(staged)
     yield from losses.orphans(con, staged)
     yield from gone.unprotected(staged)
     for name, item in staged.tables.items():
@@ -108,10 +113,11 @@ def is_fatal(contract: Contract, result: FileResult, name: str) -> bool:
     It does when nobody can know what it held, or when by header or name it is one of the tables. A
     document that lies beside the return does not.
     """
+    if result.rule in ("file__empty", REPEATED):
+        return False
     if result.rule in _FATAL or result.tables:
-        return result.rule != "file__empty"
-    is_table = any(names_table(table, name) for table in contract.tables.values())
-    return is_table and result.rule != "file__empty"
+        return True
+    return any(names_table(table, name) for table in contract.tables.values())
 
 
 def _refused(contract: Contract, result: FileResult) -> Reason:

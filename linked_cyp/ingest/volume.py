@@ -16,12 +16,14 @@ from statistics import median
 import duckdb
 
 from linked_cyp.contracts.model import Contract
+from linked_cyp.contracts.vocabulary import GOVERNANCE
 from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import CURRENT, TABLE, UNLESS_TOLD, is_allowed
 
 # Standard deviations of a count: small tables vary by chance, and are not refused for that.
 NOISE = 4.0
 FEWEST_ROWS = 30  # of a smaller table no size is odd
+FEWEST_EXPECTED = 7  # that a smaller table has no row at all may be chance
 LEAST_MONTHS = 3
 LEAST_OTHERS = 3  # suppliers, before their median says anything
 
@@ -73,7 +75,9 @@ def refusals(
         rows = received.get(table, 0)
         earlier = _comparable(contract, landed.period, own, table)
         counts_people = bool(declared.person_key)
-        if earlier and (counts_people or not rows):
+        if earlier and contract.domain == GOVERNANCE:  # such a list may grow, and is never half
+            yield from _out_of(table, rows, median(earlier), allowed.least, None, "its own")
+        elif earlier and (counts_people or not rows):
             yield from _out_of(table, rows, median(earlier), allowed.least, allowed.most, "its own")
         elif counts_people and len(others.get(table, [])) >= LEAST_OTHERS:
             usual = median(others[table])
@@ -83,13 +87,14 @@ def refusals(
 def _out_of(
     table: str, rows: int, usual: float, least: float, most: float | None, whose: str
 ) -> Iterator[str]:
-    noise = NOISE * usual**0.5
+    noise = NOISE * (usual + rows) ** 0.5  # of the difference of two counts
     few = rows < least * usual and usual - rows > noise
     many = most is not None and rows > most * usual and rows - usual > noise
-    if (few or many) and max(rows, usual) >= FEWEST_ROWS:
+    gone = not rows and usual >= FEWEST_EXPECTED
+    if gone or ((few or many) and max(rows, usual) >= FEWEST_ROWS):
         yield (
             f"{table} has {rows} rows, and {usual:.0f} in {whose} other deliveries (median): too "
-            f"{'few' if few else 'many'}, {UNLESS_TOLD}"
+            f"{'few' if few or gone else 'many'}, {UNLESS_TOLD}"
         )
 
 

@@ -37,6 +37,8 @@ LEAST_REASON = 20  # characters: "test" says nothing to whoever reads the releas
 DISSENTS = ("827241000000103", "9NU0", "XAZ89")  # Type 1 codes: Snomed CT, Read 2, CTV3
 WITHDRAWALS = ("827261000000102", "9NU1", "XAAVL")  # and those that end a dissent
 NOT_OPTED_OUT = ("TRUE", "T", "1", "Y", "YES")  # of a flag that says "consents" or "is opted in"
+# How databases and spreadsheets write that nothing stands there; other words count as an opt-out.
+NOTHING = ("", "NULL", "(NULL)", "<NULL>", "[NULL]", "\\N", "#N/A", "N/A", "NONE", "NAN", "-")
 NOT_RESEARCH = "direct_care"
 
 
@@ -307,7 +309,7 @@ def _flagged(
         LinkedCypError: a flag says no of a number that cannot be read.
     """
     rows = _rows(con, f"{TYPE_1}__gp_flag", dates, "nhs_number", column)
-    flag = pl.col(column).str.strip_chars().str.to_uppercase().replace("", None)
+    flag = _without(pl.col(column).str.strip_chars().str.to_uppercase(), NOTHING)
     flags = rows.select(
         _usable("nhs_number").alias("number"),
         flag.is_in(NOT_OPTED_OUT).not_().fill_null(False).alias("objects"),
@@ -447,6 +449,10 @@ def objecting(events: pl.DataFrame, *who: str) -> pl.DataFrame:
         .last()
         .filter("objects")
     )
+
+
+def _without(text: pl.Expr, words: Sequence[str]) -> pl.Expr:
+    return pl.when(~text.is_in(words)).then(text)
 
 
 def _usable(column: str, kind: str = "nhs_number") -> pl.Expr:

@@ -46,7 +46,7 @@ from linked_cyp.ingest.readers import (
     stage_delivery,
 )
 from linked_cyp.ingest.readers.conform import TEXT_PREFIX
-from linked_cyp.ingest.readers.staging import HARMLESS, PROBLEMS, problem_counts
+from linked_cyp.ingest.readers.staging import HARMLESS, PROBLEMS, REPEATED, problem_counts
 from linked_cyp.ingest.reasons import Reason
 from linked_cyp.supplier import wording
 from linked_cyp.supplier.collection_year import CollectionYear, agreed_year, found_year
@@ -469,7 +469,7 @@ def _problems(
         told = of.column(column) if of and column else None
         words = wording.of_reading(staged.contract, of, told, rule, scope)
         refused = range(1, int(count) + 1) if scope == "file" else ()
-        harmless = scope == "cell" or rule in (*HARMLESS, "file__empty")
+        harmless = scope == "cell" or rule in (*HARMLESS, REPEATED, "file__empty")
         fatal = scope == "file" and refusals.is_fatal(staged.contract, results[index], names[index])
         findings.append(
             Finding(
@@ -503,6 +503,7 @@ def _refusals(
     reasons = [
         *refusals.structure(staged, files, whole=whole),
         *refusals.contents(con, staged, columns, judged),
+        *losses.repeats(con, staged),
         *gone.of_itself(staged, columns),
     ]
     refused = {result.index for result in staged.files if result.rule}

@@ -122,6 +122,11 @@ _READING: Mapping[str, tuple[str, str, str]] = {
         "a header and rows",
         "Export it again, or take it out of the folder if there is nothing to return.",
     ),
+    "file__repeated": (
+        "The file is the same as another one of the return and is taken once.",
+        "each file once",
+        "Nothing has to be done; taking the copy out makes the figures match.",
+    ),
     "file__malformed": (
         "The file is damaged or cut off, so all of it is refused.",
         "a complete file",
@@ -183,6 +188,14 @@ _REFUSAL: Mapping[str, tuple[str, str]] = {
     "delivery__unread": (
         "files whose first row has the column names of the return, or the return's XML",
         "Check that these are the right files, and that nothing stands above the column names.",
+    ),
+    "file__cut": (
+        "a file that ends at the end of a row",
+        "The file was cut off while it was written or copied. Export or copy it again.",
+    ),
+    "table__repeated": (
+        "each row of {table} once",
+        "Look whether the export was pasted or run twice, and send each row once.",
     ),
     "file__undeclared": (
         "the columns of the list and no others",

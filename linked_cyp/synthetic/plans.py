@@ -36,7 +36,7 @@ def build_plans(world: World) -> Plans:
     pupils = _pupils(world)
     with_plan = _successful(rules, world, pupils.filter(pl.col("sen") == "E"))
     without = _unsuccessful(rules, world, pupils.filter(pl.col("sen") != "E"))
-    both = pl.concat([with_plan, without], how="diagonal").with_columns(
+    both = pl.concat([with_plan, without], how="diagonal_relaxed").with_columns(
         request_id=pl.int_range(pl.len())
     )
     requests = both.select(

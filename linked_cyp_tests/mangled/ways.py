@@ -84,6 +84,7 @@ def by_delivery(kind: str) -> Callable[[Spoil], None]:
     return register
 
 
+Rows = tuple[tuple[str, ...], ...]
 Wanted = Callable[[Column], bool]
 
 
@@ -556,16 +557,31 @@ def cells_shifted_left(sheet: Sheet) -> str | None:
     return "".join(line(row, sheet.delimiter) + sheet.end for row in made)
 
 
-@by_sheet("person")
-def half_the_rows(sheet: Sheet) -> Sheet | None:
-    """Somebody filtered the sheet before saving it."""
-    return replace(sheet, rows=sheet.rows[::2]) if len(sheet.rows) > 10 else None
+# Four deviations of a count: the half of a smaller table may be all there is of it this time.
+LARGE = 110
 
 
-@by_sheet("person")
-def a_twentieth_of_the_rows(sheet: Sheet) -> Sheet | None:
-    kept = sheet.rows[: max(1, len(sheet.rows) // 20)]
-    return replace(sheet, rows=kept) if len(sheet.rows) > 20 else None
+@by_delivery("person")
+def half_the_rows(delivery: Delivery) -> Delivery | None:
+    """Somebody filtered the sheet before saving it. Extracts of months are of different length."""
+    if delivery.contract.period_kind == "month":
+        return None
+    return _fewer(delivery, lambda rows: rows[::2])
+
+
+@by_delivery("person")
+def a_twentieth_of_the_rows(delivery: Delivery) -> Delivery | None:
+    return _fewer(delivery, lambda rows: rows[: max(1, len(rows) // 20)])
+
+
+def _fewer(delivery: Delivery, kept: Callable[[Rows], Rows]) -> Delivery | None:
+    """A delivery whose large tables of people and of what happened to them lost rows."""
+    files = dict(delivery.files)
+    for file in delivery.each():
+        sheet = file.sheet
+        if sheet and len(sheet.rows) >= LARGE and sheet.table.person_key:
+            files[file.name] = replace(sheet, rows=kept(sheet.rows)).encoded()
+    return delivery.with_files(files) if files != dict(delivery.files) else None
 
 
 @by_delivery("export")
@@ -661,12 +677,9 @@ def cut_in_the_middle_of_a_line(content: bytes) -> bytes | None:
     return content[: len(content) // 2 + 7] if len(content) > 400 else None
 
 
-@by_bytes("network")
-def cut_at_the_end_of_a_line(content: bytes) -> bytes | None:
-    if not is_text(content):
-        return None
-    rows = content.splitlines(keepends=True)
-    return b"".join(rows[: len(rows) // 2]) if len(rows) > 20 else None
+@by_delivery("network")
+def cut_at_the_end_of_a_line(delivery: Delivery) -> Delivery | None:
+    return _fewer(delivery, lambda rows: rows[: len(rows) // 6])
 
 
 @by_bytes("network")

@@ -311,7 +311,7 @@ def _load_repaired(
     sound, broken = item.path.with_suffix(".sound"), item.path.with_suffix(".broken")
     named = [i for i, name in enumerate(item.header) if name.strip()]
     width = named[-1] + 1
-    unsplit = 0
+    unsplit = short = 0
     with (
         item.path.open(encoding="utf-8-sig", newline=item.line_end) as file,
         sound.open("w", encoding="utf-8", newline="") as good,
@@ -324,6 +324,8 @@ def _load_repaired(
         lines = Lines(file)
         first_record(lines, item.delimiter)
         for record in records(lines, item.delimiter, width):
+            item.result.is_cut = record.is_open and not short
+            short += record.is_padded
             if record.fields is None:
                 unsplit += 1
                 bad_rows.writerow([record.number, record.text.replace("\0", "\u2400")])

@@ -16,7 +16,12 @@ from linked_cyp.ingest.readers.conform import record_text
 from linked_cyp.ingest.readers.staging import PROBLEMS, StagedTable
 
 NAMES = ("forename", "middle_names", "surname", "former_surname", "preferred_surname")
-_TOTAL = r"^\W*(grand |sub[- ]?|overall |column )?totals?\b|^(row |record |pupil )?(count|sum)\b\W"
+_TOTAL = (
+    r"^\W*(grand |sub[- ]?|overall |column )?totals?\b|^\W*(row |record |pupil )?(count|sum)\b\W"
+    r"|^\W*(number of )?(rows|records|lines|entries|pupils|children|pages?)\b\W*[0-9]"
+)
+# A word before a number, with something between: no supplier's id.
+_WORD_FIRST = r"^\W*[[:alpha:]]{3,}\s*[:=\s]"
 # Words, and nothing like a number of a person: at most six digits together.
 _REMARK = r"[[:alpha:]]{2,}\W+([[:alnum:]]+\W+)*[[:alpha:]]{2,}"
 _LONG_NUMBER = "[0-9]{7,}|[A-Za-z][0-9]{6,}"
@@ -104,7 +109,8 @@ def _valid(column: Column) -> str:
     if column.identifier_type in ("nhs_number", "upn", "uln"):
         return f"coalesce(linked_cyp_valid_{column.identifier_type}({value}), false)"
     one_word = rf"regexp_matches({value}, '[0-9]') AND NOT regexp_matches({value}, '\S\s+\S+\s+\S')"
-    return f"coalesce({one_word} AND length({value}) <= 80, false)"
+    words = f"regexp_matches({value}, {literal(_WORD_FIRST)})"
+    return f"coalesce({one_word} AND NOT {words} AND length({value}) <= 80, false)"
 
 
 def _named_cells(item: StagedTable) -> str:

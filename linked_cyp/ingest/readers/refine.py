@@ -21,7 +21,7 @@ from linked_cyp.core.sql import literal, quoted
 from linked_cyp.identity.identifiers import NO_ID
 from linked_cyp.identity.macros import create_macros
 from linked_cyp.ingest.readers import lines
-from linked_cyp.ingest.readers.conform import EARLIEST, TEXT_PREFIX
+from linked_cyp.ingest.readers.conform import EARLIEST, MISSING_WORDS, TEXT_PREFIX
 from linked_cyp.ingest.readers.spelling import (
     AMBIGUOUS,
     MOJIBAKE,
@@ -42,9 +42,12 @@ OPEN_END = (
     *("2079-06-06", "2099-12-31", "2999-12-31", "3000-01-01", "3000-12-31", "4712-12-31"),
     *("9999-01-01", "9999-09-09", "9999-12-30", "9999-12-31"),
 )
+# And those by which databases and spreadsheets say "never": the first day that they can write.
+NEVER = ("1753-01-01", "1800-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1900-01-02")
 # Dates that are laid down beforehand, or say until when something holds.
 _AHEAD = re.compile(r"expected|planned|due|target|next|valid|expir|end|until|leaving|scheduled")
 YEARS_AHEAD, YEARS_BEYOND = 6, 1
+RARELY_PADDED = 0.1  # share of the rows
 
 
 def refine(con: duckdb.DuckDBPyConnection, staged: Staged, year: int | None) -> None:
@@ -98,7 +101,10 @@ def _text(
         _respell(con, item, column.name, f"NOT IN ({known})", read, missing=True)
     elif column.name.startswith("academic_year"):
         _respell(con, item, column.name, "NOT NULL", school_year)
-    elif column.pattern is None:
+    elif column.pattern:
+        words = f"IN ({', '.join(map(literal, MISSING_WORDS))})"
+        _respell(con, item, column.name, words, lambda _: None, missing=True)
+    else:
         odd = f"SIMILAR TO {literal(f'(?s).*({MOJIBAKE}).*')}"
         _respell(con, item, column.name, odd, mended_text, lost="encoding")
 
@@ -107,10 +113,15 @@ def _ids(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column) -> N
     """Ids in one spelling. Where all of a column are in small letters they may stay so."""
     spelt = "linked_cyp_compact" if column.identifier_type else "linked_cyp_id_text"
     name = quoted(column.name)
+    nothing = f"linked_cyp_is_blank(upper(trim({name})))"
+    plain_id = f"regexp_full_match({name}, {literal(_PLAIN_ID)})"
+    odd = f"FROM {item.relation} WHERE NOT {plain_id} OR {nothing}"
+    if con.execute(f"SELECT 1 {odd} LIMIT 1").fetchone() is None:
+        return  # before the macros are planned, which takes longer than all the rest
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE spellings AS SELECT {name} AS old, {spelt}({name}) AS new "
-        f"FROM (SELECT DISTINCT {name} FROM {item.relation} WHERE {name} IS NOT NULL "
-        f"AND NOT regexp_full_match({name}, {literal(_PLAIN_ID)})) WHERE new IS DISTINCT FROM old "
+        f"CREATE OR REPLACE TEMP TABLE spellings AS SELECT {name} AS old, "
+        f"CASE WHEN {nothing} THEN '' ELSE {spelt}({name}) END AS new "
+        f"FROM (SELECT DISTINCT {name} {odd}) WHERE new IS DISTINCT FROM old "
         "AND (new <> upper(old) OR new IN "
         f"(SELECT {name} FROM {item.relation} WHERE {name} = upper({name})))"
     )
@@ -272,21 +283,21 @@ def _read_again(
 def _impossible(
     con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column, year: int | None
 ) -> None:
-    """Take out the dates by which databases say "no end", and those beyond the delivery.
+    """Take out the dates by which databases say "never" or "no end", and those beyond the delivery.
 
-    The former say nothing where a date may lie ahead; everywhere else they are lost, as are the
-    latter.
+    The first say nothing, except where a date must be; the second say nothing where a date may lie
+    ahead; everywhere else they are lost, as are the last.
     """
-    name, text = quoted(column.name), item.written(column.name)
+    name = quoted(column.name)
     of_life = column.linkage_role in ("birth_date", "death_date")
+    never = f"{name}::DATE IN ({', '.join(f'DATE {literal(day)}' for day in NEVER)})"
+    if column.required or column.linkage_role == "birth_date":
+        con.execute(f"UPDATE {item.relation} SET {name} = NULL WHERE {never}")
+    else:
+        _nothing(con, item, column, never)
     if _AHEAD.search(column.name) and not of_life:
         ends = ", ".join(f"DATE {literal(day)}" for day in OPEN_END)
-        gone = con.execute(
-            f"UPDATE {item.relation} SET {name} = NULL, {text} = NULL "
-            f"WHERE {name} >= DATE '2079-06-06' AND {name}::DATE IN ({ends})"
-        ).fetchone()
-        if gone and gone[0]:
-            item.repaired[column.name] = item.repaired.get(column.name, 0) + int(gone[0])
+        _nothing(con, item, column, f"{name} >= DATE '2079-06-06' AND {name}::DATE IN ({ends})")
     if year is not None:
         ahead = YEARS_AHEAD if _AHEAD.search(column.name) else YEARS_BEYOND
         latest = date(year + (0 if of_life else ahead), 12, 31)
@@ -294,6 +305,16 @@ def _impossible(
             f"UPDATE {item.relation} SET {name} = NULL "
             f"WHERE {name}::DATE > DATE {literal(str(latest))}"
         )
+
+
+def _nothing(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column, where: str) -> None:
+    """Make some values of a column blank, as what they say is that there is none."""
+    gone = con.execute(
+        f"UPDATE {item.relation} SET {quoted(column.name)} = NULL, "
+        f"{item.written(column.name)} = NULL WHERE {where}"
+    ).fetchone()
+    if gone and gone[0]:
+        item.repaired[column.name] = item.repaired.get(column.name, 0) + int(gone[0])
 
 
 def _unknown_codes(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
@@ -330,6 +351,8 @@ def _misaligned(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     """A line that lacked fields and does not read well lacked them in its middle: no row."""
     if not item.padded:
         return
+    # Where many lines are short it is the file's way to leave out what is empty.
+    is_rare = len(item.padded) <= RARELY_PADDED * item.received
     padded = pa.table(
         {
             "source_file": pa.array([file for file, _ in item.padded], pa.int32()),
@@ -343,6 +366,7 @@ def _misaligned(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
         "SEMI JOIN padded_rows USING (source_file, row_number) "
         f"WHERE table_name = {literal(item.table.name)} AND "
         "(scope = 'cell' OR rule NOT LIKE 'line_%' AND rule NOT LIKE 'key_%' "
-        "AND rule NOT IN ('row__blank', 'row__duplicate'))"
+        "AND rule NOT IN ('row__blank', 'row__duplicate')) GROUP BY source_file, row_number "
+        f"HAVING count(DISTINCT column_name) >= {1 if is_rare else 2} OR bool_or(scope = 'row')"
     )
     con.unregister("padded_rows")

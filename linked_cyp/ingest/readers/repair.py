@@ -25,13 +25,15 @@ class Record:
     """``fields`` is None when the record could not be split; ``text`` is then its first line.
 
     ``is_padded`` tells that the line ended before its last fields: spreadsheets leave out empty
-    ones. Whether those were empty is for the typed row to show.
+    ones. Whether those were empty is for the typed row to show. ``is_open``: the file ended
+    before the line did.
     """
 
     number: int
     fields: list[str] | None
     text: str = ""
     is_padded: bool = False
+    is_open: bool = False
 
 
 class Lines:
@@ -94,12 +96,21 @@ def records(lines: Lines, delimiter: str, width: int) -> Iterator[Record]:
         fields = fields_of(line, lines, delimiter)
         if fields is not None and len(fields) > width and not any(fields[width:]):
             fields = fields[:width]
+        is_open = _is_open(line, delimiter)
         if fields is not None and len(fields) < width:
-            yield Record(number, [*fields, *[""] * (width - len(fields))], is_padded=True)
+            padded = [*fields, *[""] * (width - len(fields))]
+            yield Record(number, padded, is_padded=True, is_open=is_open)
         elif fields is None or len(fields) != width:
-            yield Record(number, None, line[:LONGEST_RECORD].rstrip("\r\n"))
+            text = line[:LONGEST_RECORD].rstrip("\r\n")
+            yield Record(number, None, text, is_open=is_open)
         else:
             yield Record(number, fields)
+
+
+def _is_open(line: str, delimiter: str) -> bool:
+    """Whether the file ended within a row: words alone are a footer, which nobody ends."""
+    is_footer = delimiter not in line and (" " in line or not any(map(str.isalnum, line)))
+    return not line.endswith(("\n", "\r")) and not is_footer
 
 
 def fields_of(line: str, lines: Lines, delimiter: str) -> list[str] | None:

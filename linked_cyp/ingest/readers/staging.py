@@ -21,6 +21,8 @@ from linked_cyp.ingest.readers.conform import TEXT_PREFIX, record_text
 
 PROBLEMS = "temp.main.delivery_problems"
 # Problems that lose no information: they do not count against the quarantined share.
+# A file that is another one of the delivery once more is left out.
+REPEATED = "file__repeated"
 HARMLESS = ("row__blank", "row__duplicate", "line__header", "line__total", "line__remark")
 
 
@@ -39,6 +41,7 @@ class FileResult:
     """What became of one file. ``rows`` counts its data rows; ``rule`` says why it was refused.
 
     A zip file may have been read in part: ``unassigned_rows`` is then what no table was found for.
+    ``is_cut``: its last line, and no other, lacks its end and its last fields.
     """
 
     index: int
@@ -51,6 +54,7 @@ class FileResult:
     out_of_force: tuple[str, ...] = ()
     repaired: bool = False
     unassigned_rows: int | None = None
+    is_cut: bool = False
 
     @property
     def unassigned(self) -> int:
@@ -97,7 +101,8 @@ class StagedTable:
     ``text__<column>`` is beside those too. ``repaired`` counts by column the values that were
     read although they were not written as the contract says. ``padded`` are the rows (file,
     number) whose line lacked its last fields. ``collided`` are the id columns in which two ids
-    differ by leading zeros only.
+    differ by leading zeros only. ``assumed`` counts by column the protective flags that were set
+    because they could not be read.
     """
 
     table: Table
@@ -110,6 +115,7 @@ class StagedTable:
     repaired: dict[str, int] = field(default_factory=dict)
     padded: list[tuple[int, int]] = field(default_factory=list)
     collided: set[str] = field(default_factory=set)
+    assumed: dict[str, int] = field(default_factory=dict)
 
     def written(self, name: str) -> str:
         """SQL of a column as the supplier wrote it."""
@@ -211,10 +217,11 @@ def _protect(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     for name in marks(item.table):
         if name in item.present and item.table.column(name).type == "boolean":
             column, text = quoted(name), quoted(TEXT_PREFIX + name)
-            con.execute(
+            found = con.execute(
                 f"UPDATE {item.relation} SET {column} = true"
                 f" WHERE {text} IS NOT NULL AND {column} IS NULL"
-            )
+            ).fetchone()
+            item.assumed[name] = int(found[0]) if found else 0
 
 
 def unread_marks(con: duckdb.DuckDBPyConnection, item: StagedTable) -> list[str]:

@@ -89,7 +89,7 @@ def test_a_column_that_held_values_last_year_is_missed(
     outcome = deliver(con, tmp_path, "2025", **how)
     assert outcome.status == "rejected"
     assert "child.note (NOTE)" in (outcome.reason or "")
-    assert "filled in 50% of the rows" in (outcome.reason or "")
+    assert "read in 50% of the rows" in (outcome.reason or "")
     assert outcome.delivery_id in (outcome.reason or "")  # the command that allows it
 
 
