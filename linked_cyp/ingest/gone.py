@@ -54,9 +54,9 @@ def unprotected(staged: Staged) -> Iterator[Reason]:
     for name, item in staged.tables.items():
         always = sensitive_marks(item.table) - set(item.present)
         of_year = {c for c in marks(item.table) if (name, c) in lacking}
-        for column in sorted(always | of_year):
+        for mark in sorted(always | of_year):
             says = "{table} has no column {name}, which protects people"
-            yield Reason("column__protects", says, item.table, item.table.column(column))
+            yield Reason("column__protects", says, item.table, item.table.column(mark))
 
 
 def refusals(

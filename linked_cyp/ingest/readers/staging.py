@@ -20,9 +20,9 @@ from linked_cyp.identity.exclusions import marks
 from linked_cyp.ingest.readers.conform import TEXT_PREFIX, record_text
 
 PROBLEMS = "temp.main.delivery_problems"
-# Problems that lose no information: they do not count against the quarantined share.
 # A file that is another one of the delivery once more is left out.
 REPEATED = "file__repeated"
+# Problems that lose no information: they do not count against the quarantined share.
 HARMLESS = ("row__blank", "row__duplicate", "line__header", "line__total", "line__remark")
 
 
