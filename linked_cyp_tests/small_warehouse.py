@@ -21,7 +21,7 @@ CREATE SCHEMA warehouse.pseudonymised;
 CREATE SCHEMA warehouse.linkage;
 CREATE SCHEMA warehouse.curated;
 CREATE SCHEMA warehouse.cohort;
-CREATE SCHEMA warehouse.provenance;
+CREATE SCHEMA IF NOT EXISTS warehouse.provenance;
 CREATE TABLE warehouse.pseudonymised.delivery (
     delivery_id VARCHAR, supplier VARCHAR, feed VARCHAR, period VARCHAR, collection_year INTEGER,
     status VARCHAR, rows_received BIGINT, rows_accepted BIGINT, rows_quarantined BIGINT);

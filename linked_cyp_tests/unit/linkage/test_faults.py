@@ -87,12 +87,8 @@ def test_verdicts_are_copied_all_or_none_and_those_of_the_target_stay():
 def test_records_are_not_there_before_the_adopted_are_marked(monkeypatch, tmp_path):
     con = duckdb.connect()
     con.execute("ATTACH ':memory:' AS identifiable; ATTACH ':memory:' AS linkage")
-    con.execute(
-        "CREATE SCHEMA identifiable.ledger; CREATE TABLE identifiable.ledger.current"
-        " (delivery_id VARCHAR, supplier VARCHAR, feed VARCHAR, collection_year INTEGER,"
-        " period VARCHAR, status VARCHAR, received_at TIMESTAMP);"
-        "CREATE TABLE linkage.main.person_record AS SELECT 'as it was' AS state"
-    )
+    ledger.prepare(con)
+    con.execute("CREATE TABLE linkage.main.person_record AS SELECT 'as it was' AS state")
     contracts = load_contracts(PROJECT_ROOT / "data_contracts")
     keys = SimpleNamespace(derive=lambda purpose: bytes(32), folder=tmp_path)
 
