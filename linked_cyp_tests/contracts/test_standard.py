@@ -54,6 +54,16 @@ def test_contract_is_valid_odcs(path: Any, validator: Any) -> None:
     assert [error.message for error in validator.iter_errors(found)] == []
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.name)
+def test_a_column_that_tables_share_is_said_once(path: Any) -> None:
+    """What is written twice differs one day; an alias of YAML gives the same object again."""
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    columns = [column for table in found["schema"] for column in table["properties"]]
+    first = {json.dumps(column): column for column in reversed(columns)}
+    twice = [c["name"] for c in columns if len(c) > 1 and c is not first[json.dumps(c)]]
+    assert not twice
+
+
 def test_the_schema_would_refuse_an_unknown_word(validator: Any) -> None:
     broken = document("ssda903")
     broken["schema"][0]["properties"][0]["pseudonymisation"] = "token"
