@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,22 @@ SOURCES = ("*.sql", "*.yml", "*.csv")
 def dbt_program() -> Path:
     """The dbt of this environment, whatever ``PATH`` says."""
     return Path(sys.executable).with_name("dbt")
+
+
+def dbt_of_this_process(folder: Path) -> Path:
+    """A program in a private folder that is dbt, and ends when the process that started it does.
+
+    dbt holds the warehouse, and left over it would hold it against the run that comes next.
+    """
+    program = folder / "dbt"
+    code = (
+        "import runpy, sys; from linked_cyp.core.processes import end_with_parent;"
+        " end_with_parent(); runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
+    words = shlex.join([sys.executable, "-c", code, str(dbt_program())])
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+    program.chmod(0o700)
+    return program
 
 
 def dbt_environment(warehouse: Path, work: Path) -> dict[str, str]:

@@ -119,12 +119,12 @@ def build(context: dg.AssetExecutionContext, stores: Stores) -> Iterator:
         LinkedCypError: a model could not be built or a test of error severity failed.
     """
     settings, run_id = stores.settings, context.run.run_id
-    dbt = Dbt(
-        project_dir=str(settings.dbt_project),
-        profiles_dir=str(settings.dbt_project),
-        dbt_executable=str(dbt_manifest.dbt_program()),
-    )
     with prepared(stores, run_id) as target:
+        dbt = Dbt(
+            project_dir=str(settings.dbt_project),
+            profiles_dir=str(settings.dbt_project),
+            dbt_executable=str(dbt_manifest.dbt_of_this_process(target.parent)),
+        )
         yield from dbt.cli(
             ["build"], context=context, target_path=target, raise_on_error=False
         ).stream()

@@ -84,6 +84,15 @@ def marks(table: Table) -> tuple[str, ...]:
     return tuple(sorted(c.name for c in table.columns if c.excludes and not c.excludes.values))
 
 
+def must_be_there(contract: Contract, table: Table) -> set[str]:
+    """Columns without which nobody of a table can be known as marked, in the years that have them.
+
+    A termly return asks for a code in one term only, and then other terms have no such column.
+    """
+    codes_too = contract.period_kind != "academic_term"
+    return {c.name for c in table.columns if c.excludes and (codes_too or not c.excludes.values)}
+
+
 def sensitive_marks(table: Table) -> set[str]:
     """Those without which nobody of a delivery can be known as sensitive."""
     return {

@@ -15,7 +15,7 @@ import duckdb
 
 from linked_cyp.contracts.model import Column, Contract, Table
 from linked_cyp.contracts.vocabulary import GOVERNANCE
-from linked_cyp.identity.exclusions import marks, sensitive_marks
+from linked_cyp.identity.exclusions import must_be_there, sensitive_marks
 from linked_cyp.ingest.landing import LandedDelivery
 from linked_cyp.ingest.ledger import COLUMN, CURRENT, is_allowed
 from linked_cyp.ingest.losses import ColumnCount
@@ -33,11 +33,11 @@ FEWEST_ROWS = 20
 
 
 def absent(staged: Staged) -> Iterator[tuple[StagedTable, Column]]:
-    """The columns of this year's contract that the delivery's tables do not have."""
+    """The columns of this year's contract that some file of the delivery's tables does not have."""
     for name, item in staged.tables.items():
         table = staged.in_force.tables.get(name)
         for column in table.columns if table and item.received else ():
-            if column.name not in item.present:
+            if column.name not in item.present or column.name in item.partial:
                 yield item, column
 
 
@@ -53,7 +53,7 @@ def unprotected(staged: Staged) -> Iterator[Reason]:
             yield Reason("column__protects", says, item.table, column)
     for name, item in staged.tables.items():
         always = sensitive_marks(item.table) - set(item.present)
-        of_year = {c for c in marks(item.table) if (name, c) in lacking}
+        of_year = {c for c in must_be_there(staged.contract, item.table) if (name, c) in lacking}
         for mark in sorted(always | of_year):
             says = "{table} has no column {name}, which protects people"
             yield Reason("column__protects", says, item.table, item.table.column(mark))
@@ -86,7 +86,8 @@ def of_itself(staged: Staged, counts: Iterable[ColumnCount]) -> Iterator[Reason]
     """The reasons that need no earlier delivery: a key or birth date that nobody has."""
     for item, column in absent(staged):
         if is_needed(item.table, column):
-            yield _reason("{column} is missing", item.table, column)
+            where = " from some file" if column.name in item.partial else ""
+            yield _reason(f"{{column}} is missing{where}", item.table, column)
     for count in counts:
         table = staged.contract.tables[count.table]
         column = table.column(count.column)

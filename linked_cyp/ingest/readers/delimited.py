@@ -86,6 +86,8 @@ def stage(
             # Rows of a zip file's members are numbered through.
             before = sum(i.result.rows for i in items if i.source.index == item.source.index)
             _load(con, staged.contract, target, item, before)
+            if item.result.rows:
+                target.partial |= set(target.present) - set(item.recognition.positions)
     _count_refused(con, staged, staged.files[earlier:])
     staged.files[earlier:] = zipped.together(staged.files[earlier:])
 

@@ -102,7 +102,8 @@ class StagedTable:
     read although they were not written as the contract says. ``padded`` are the rows (file,
     number) whose line lacked its last fields. ``collided`` are the id columns in which two ids
     differ by leading zeros only. ``assumed`` counts by column the protective flags that were set
-    because they could not be read.
+    because they could not be read. ``partial`` are the columns that some file with rows of the
+    table lacks while another has them.
     """
 
     table: Table
@@ -116,6 +117,7 @@ class StagedTable:
     padded: list[tuple[int, int]] = field(default_factory=list)
     collided: set[str] = field(default_factory=set)
     assumed: dict[str, int] = field(default_factory=dict)
+    partial: set[str] = field(default_factory=set)
 
     def written(self, name: str) -> str:
         """SQL of a column as the supplier wrote it."""

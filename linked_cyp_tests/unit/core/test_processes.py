@@ -46,6 +46,36 @@ def test_the_workers_of_a_killed_ingest_end_with_it(tmp_path: Path) -> None:
     until(lambda: not any(worker.is_running() for worker in workers))
 
 
+# dbt as a refresh starts it, on a project that it waits to read for ever.
+COMPILING = """
+import subprocess, sys
+from pathlib import Path
+from linked_cyp.curated.manifest import dbt_of_this_process
+
+work = Path(sys.argv[1])
+dbt = subprocess.Popen([dbt_of_this_process(work), "parse", "--project-dir", work])
+(work / "started").write_text(str(dbt.pid))
+dbt.wait()
+"""
+
+
+def test_the_dbt_of_a_killed_run_ends_with_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "dbt_project.yml")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+    parent = subprocess.Popen([sys.executable, "-c", COMPILING, str(tmp_path)], env=environment)
+    started = tmp_path / "started"
+    until(lambda: started.exists() and started.read_text())
+    dbt = psutil.Process(int(started.read_text()))
+    try:
+        until(lambda: dbt.num_threads() > 1)
+        parent.kill()
+        parent.wait()
+        until(lambda: not dbt.is_running() or dbt.status() == psutil.STATUS_ZOMBIE)
+    finally:
+        if dbt.is_running():
+            dbt.kill()
+
+
 def until(holds: object, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not holds():  # type: ignore[operator]

@@ -154,3 +154,26 @@ def test_a_list_of_flags_without_a_flag_is_refused_by_its_name(
         outcome = take(con, CONTRACTS["type1_opt_out"], folder)
         assert outcome.status == ("rejected" if flags is cut else "accepted"), outcome.reason
     assert f"gp_flag has no column {column}" in (outcome.reason or "")
+
+
+def without(text: str, column: str) -> str:
+    lines = [line.split(",") for line in text.splitlines()]
+    lost = lines[0].index(column)
+    return "".join(",".join(line[:lost] + line[lost + 1 :]) + "\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("column", "name"), [("REC", "episode_end_reason_code"), ("PLACE", "placement_type_code")]
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_episodes_that_cannot_say_who_was_adopted_are_refused_from_the_first_delivery_on(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, column: str, name: str, beside: bool
+) -> None:
+    """Also where another file of the same return has the column."""
+    whole = EPISODES.format("E11")
+    files = {"header.csv": HEADER, "episodes.csv": without(whole, column)}
+    if beside:
+        files["episodes_2.csv"] = whole.replace("101,01/04/2024", "101,01/05/2024")
+    outcome = take(con, CONTRACTS["ssda903"], land(tmp_path, files, feed="ssda903"))
+    assert f"episodes has no column {name}, which protects people" in (outcome.reason or "")
+    assert outcome.accepted == 0
