@@ -218,7 +218,8 @@ def _store(
             for name, item in staged.tables.items()
         }
         _store_problems(con, landed, counts, bool(reasons))
-        lacking = [(item.table.name, column.name) for item, column in gone.absent(staged)]
+        absent = [(t, c.name) for t, c in gone.absent(staged) if c.name not in t.present]
+        lacking = [(item.table.name, name) for item, name in absent]
         losses.store_counts(con, landed.delivery_id, columns, lacking)
         _store_ledger(
             con, contract, landed, staged, year, "; ".join(reasons) or None, counts, versions

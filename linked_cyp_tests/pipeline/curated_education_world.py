@@ -5,13 +5,11 @@ Each child is one story; the comment beside it is the working, the tests hold th
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any
 
 from linked_cyp_tests.pipeline.world import World, day
 
 AUTHORITY, OTHER = "denham", "eltham"
-_keys = count(500_000)
 
 
 def add_education_cases(world: World) -> None:
@@ -177,7 +175,7 @@ def _provision(world: World) -> None:
         for child, story in stories.items():
             if story[number] == "-":
                 continue
-            key = next(_keys)
+            key = next(world.keys)
             world.add(
                 "school_census__pupil_on_roll",
                 census,
@@ -204,7 +202,7 @@ def _provision(world: World) -> None:
                     "school_census__pupil_on_roll",
                     census,
                     child,
-                    pupil_on_roll_id=next(_keys),
+                    pupil_on_roll_id=next(world.keys),
                     school_census_id=1,
                     school_id=81,
                     enrolment_status_code="S",
@@ -228,14 +226,14 @@ def _plans(world: World) -> None:
     second = world.deliver("sen2", AUTHORITY, "2025", 2025)
 
     def person(delivery: str, child: str) -> int:
-        key = next(_keys)
+        key = next(world.keys)
         world.add(
             "sen2__person", delivery, child, sen2_person_id=key, birth_month=day("2016-01-01")
         )
         return key
 
     def request(delivery: str, of: int, received: str, outcome: str, decided: str | None) -> int:
-        key = next(_keys)
+        key = next(world.keys)
         world.add(
             "sen2__requests",
             delivery,
@@ -248,7 +246,7 @@ def _plans(world: World) -> None:
         return key
 
     def assessment(delivery: str, of: int, outcome: str, exception: bool = False) -> int:
-        key = next(_keys)
+        key = next(world.keys)
         world.add(
             "sen2__assessment",
             delivery,
@@ -264,14 +262,14 @@ def _plans(world: World) -> None:
             "sen2__named_plan",
             delivery,
             assessment_id=of,
-            named_plan_id=next(_keys),
+            named_plan_id=next(world.keys),
             plan_start_date=day(start),
             plan_cease_date=day(cease) if cease else None,
             plan_cease_reason_code="4" if cease else None,
         )
 
     def active(delivery: str, of: int, school: int | None, *needs: str) -> None:
-        key = next(_keys)
+        key = next(world.keys)
         world.add("sen2__active_plans", delivery, request_id=of, active_plan_id=key)
         world.add(
             "sen2__placement_detail",
@@ -363,7 +361,7 @@ def _deaths(world: World) -> None:
     spine = "icb.2025-03-31.pds_demographics.accepted"
     born = {"birth_month": day("2013-05-01")}
     # died at school age: on the 18th of March 2025, when registers, roll, suspension and plan end
-    child, key = "died at school age", next(_keys)
+    child, key = "died at school age", next(world.keys)
     world.add("pds_demographics__person", spine, child, death_month=day("2025-03-01"), **born)
     for date, code in (("2025-02-27", "/"), ("2025-03-14", "/"), ("2025-03-17", "I")):
         world.add(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import count
 from typing import Any
 
 from linked_cyp_tests.pipeline.world import World, day
@@ -14,7 +13,6 @@ FIVE_IN_ONE = ("414259000", "415507003", "415712004")  # first, second, third
 TEENAGE_BOOSTER = "414619005"
 DISSENT, WITHDRAWAL = "827241000000103", "827261000000102"
 SALBUTAMOL = "39113611000001102"
-_keys = count(700_000)
 
 
 def add_primary_care_cases(world: World) -> None:
@@ -166,7 +164,7 @@ def _met(world: World, delivery: str) -> None:
             "gp_olids__encounter",
             delivery,
             "Pia",
-            encounter_id=next(_keys),
+            encounter_id=next(world.keys),
             effective_date=day(on),
             encounter_type_id=kind,
             practice_code=practice,
@@ -181,7 +179,7 @@ def _met(world: World, delivery: str) -> None:
             "gp_olids__referral_request",
             delivery,
             "Pia",
-            referral_request_id=next(_keys),
+            referral_request_id=next(world.keys),
             effective_date=day(on),
             specialty_id=specialty,
             is_outgoing_referral=outgoing,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class World:
     bridge: dict[tuple[str, str], int] = field(default_factory=dict)
     persons: dict[str, int] = field(default_factory=dict)
     tiers: dict[tuple[str, str], str] = field(default_factory=dict)
+    keys: Iterator[int] = field(default_factory=lambda: count(500_000))
 
     def person(self, name: str) -> int:
         return self.persons.setdefault(name, 1000 + len(self.persons))
