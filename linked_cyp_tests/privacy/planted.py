@@ -146,9 +146,11 @@ def _csv(contract: Contract, table: Table, children: list[Planted]) -> str:
     """One good row per child, an undeclared column of names, and a row with a name for a date,
     where the feed's deliveries may have one bad row in thirteen.
 
-    A row of the table of adopted children takes a child out of linkage, so only the last has one.
+    A row of some tables says that a child was adopted and takes it out of linkage, so only the
+    last has one.
     """
-    children = children[-1:] if table.name == "ad1" else children
+    takes_out = any(column.required for column in table.columns if column.name in marks(table))
+    children = children[-1:] if takes_out else children
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([*(c.physical_name for c in table.columns), "Case worker's remarks"])
