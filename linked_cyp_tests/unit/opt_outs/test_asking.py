@@ -16,7 +16,7 @@ from linked_cyp.ingest import ledger
 from linked_cyp.opt_outs import asking as opt_out_check
 from linked_cyp.opt_outs.asking import numbers_to_ask_about, write_numbers
 from linked_cyp_tests.unit.linkage.test_identities import CONTRACTS
-from linked_cyp_tests.unit.opt_outs.test_policy import NHS, World
+from linked_cyp_tests.unit.opt_outs.world import NHS, World
 
 DAY = dt.date(2025, 4, 20)
 MADE = pl.Series("number", NHS[:3])
