@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp_tests.deliveries_support import contract
 
 
 def toy_contracts() -> dict[str, Contract]:
@@ -16,28 +18,22 @@ def toy_contracts() -> dict[str, Contract]:
         Column("visit_date", "VisitDate", "date", "Day | of the visit.", pseudonymisation="keep"),
     )
     table = Table("toy", "visit", "Visit", "Visits.", "visit", True, (("child_id",),), columns)
-    contract = Contract(
-        feed="toy",
+    made = replace(
+        contract(table, share=0.1, version="1.2.0"),
         title="Toy visits",
-        version="1.2.0",
         domain="health/secondary_uses",
-        layout="unverified",
         description="A feed for tests.",
         purpose="Testing.",
         limitations="Not real.",
-        reader="delimited",
         period_kind="month",
-        supplier_kind="local_authority",
         legal_basis="None needed.",
         owner="test",
         cadence="1m",
         date_formats=("%Y-%m-%d",),
-        delimiter=",",
-        max_quarantined_share=0.1,
         source_of_fact="The test.",
-        tables={"visit": table},
+        max_lost_share=None,
     )
-    return {"toy": contract}
+    return {"toy": made}
 
 
 def toy_manifest() -> dict[str, Any]:

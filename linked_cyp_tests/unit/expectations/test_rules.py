@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from linked_cyp.contracts.model import Code, Codeset, Column, Relationship, Table, load_contracts
+from linked_cyp.contracts.model import Code, Codeset, Relationship, Table, load_contracts
 from linked_cyp.expectations.rules import (
     EARLIEST_BIRTH,
     KINDS,
@@ -19,24 +20,16 @@ from linked_cyp.expectations.rules import (
     ledger_rules,
     pseudonymised_rules,
 )
+from linked_cyp_tests import deliveries_support as toy
+from linked_cyp_tests.deliveries_support import column
 
 CONTRACTS = Path(__file__).parents[3] / "data_contracts"
 
 
-def column(name: str, type: str = "string", **more) -> Column:
-    return Column(name, name.upper(), type, f"The {name}.", **more)
-
-
 SEX = Codeset("sex", (Code("1", "Male", until=2024), Code("M", "Male", since=2025), Code("9", "?")))
-TOY = Table(
-    feed="toy",
-    name="visit",
-    physical_name="Visit",
-    description="Visits.",
-    grain="One row per visit.",
-    required=True,
-    person_key=(("child_id",),),
-    columns=(
+TOY = replace(
+    toy.table(
+        "visit",
         column("child_id", required=True, primary_key_position=1, pseudonymisation="token"),
         column("visit_number", "integer", required=True, primary_key_position=2, minimum=1,
                pseudonymisation="keep"),
@@ -47,7 +40,9 @@ TOY = Table(
         column("seen_date", "date", minimum="2000-01-01", pseudonymisation="coarsen_year"),
         column("home_postcode", identifier_type="postcode", pseudonymisation="coarsen_lsoa"),
         column("ticket_id", unique=True),
+        required=True,
     ),
+    person_key=(("child_id",),),
     relationships=(Relationship(("child_id",), "child", ("child_id",)),),
 )  # fmt: skip
 

@@ -19,7 +19,6 @@ from linked_cyp.linkage.model.parameters import parameters
 from linked_cyp.linkage.model.settings import CHEAP_ONLY
 from linked_cyp.linkage.pairs.blocking import CHEAP, ELIGIBLE, count_candidates
 from linked_cyp.linkage.pairs.checks import pairs_rules
-from linked_cyp.linkage.records import writing as records
 from linked_cyp.linkage.records.writing import write_person_records
 from linked_cyp_tests.unit.linkage.linkage_population import NO_ALIASES, SOURCES, population
 
@@ -34,16 +33,8 @@ def write(con: duckdb.DuckDBPyConnection, people: pl.DataFrame) -> None:
     write_person_records(con, [people], SOURCES, NO_ALIASES, encoder)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_samples() -> Iterator[None]:
-    """Agreement of random names is drawn at every writing; it does not matter here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "SAMPLED_PAIRS", 5_000)
-        yield
-
-
 @pytest.fixture(scope="module")
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
+def con(few_samples: None) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect()
     connection.execute("ATTACH ':memory:' AS linkage")
     people = PEOPLE.with_columns(

@@ -18,7 +18,6 @@ from linked_cyp.identity.keys import Keys
 from linked_cyp.linkage import predict, resolve, train
 from linked_cyp.linkage.model.parameters import parameters
 from linked_cyp.linkage.pairs.prediction import parts_for
-from linked_cyp.linkage.records import writing as records
 from linked_cyp.linkage.records.writing import write_person_records
 from linked_cyp_tests.unit.linkage.linkage_population import NO_ALIASES, SOURCES, population
 
@@ -57,16 +56,8 @@ def write(con: duckdb.DuckDBPyConnection, people: pl.DataFrame, shift: int = 0) 
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_samples() -> Iterator[None]:
-    """Agreement of random names is drawn at every writing and read at none but the first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "SAMPLED_PAIRS", 5_000)
-        yield
-
-
 @pytest.fixture(scope="module")
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
+def con(few_samples: None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store with a model; the state after all but the late records is kept beside it."""
     connection = duckdb.connect()
     connection.execute("ATTACH ':memory:' AS linkage; ATTACH ':memory:' AS kept")

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -14,7 +15,6 @@ import pytest
 
 from linked_cyp.contracts.model import (
     Column,
-    Contract,
     OutputColumn,
     Table,
     contract_problems,
@@ -34,6 +34,8 @@ from linked_cyp.pseudonymise.deliveries import (
     remove_delivery,
     sync_ledger,
 )
+from linked_cyp_tests import deliveries_support as toy
+from linked_cyp_tests.deliveries_support import column
 
 MASTER = hashlib.sha256(b"a master key for tests").digest()
 DELIVERY = "brent.2025.0123456789ab"
@@ -48,66 +50,37 @@ POSTCODES = pl.DataFrame(
 )
 
 
-def column(name: str, kind: str = "string", treatment: str = "keep", **more: object) -> Column:
-    return Column(
-        name, name.upper(), kind, f"The {name}'s meaning.", pseudonymisation=treatment, **more
-    )  # type: ignore[arg-type]
+def kept(name: str, type_: str = "string", **more: Any) -> Column:
+    return column(name, type_, **({"pseudonymisation": "keep"} | more))
 
 
-CHILD = Table(
-    feed="toy",
-    name="child",
-    physical_name="Child",
-    description="Children, as one supplier's toy sends them.",
-    grain="child",
-    required=True,
+CHILD = replace(
+    toy.table(
+        "child",
+        column("child_id", pseudonymisation="token", linkage_role="la_child_id"),
+        column("upn", pseudonymisation="drop", linkage_role="upn", identifier_type="upn"),
+        column("surname", pseudonymisation="drop", linkage_role="surname"),
+        column("birth_date", "date", pseudonymisation="coarsen_month", linkage_role="birth_date"),
+        column("death_at", "timestamp", pseudonymisation="coarsen_year"),
+        column("home_postcode", pseudonymisation="coarsen_lsoa", linkage_role="postcode"),
+        kept("ethnicity_code", pattern="^[A-Z]{4}$"),
+        kept("sessions", "integer"),
+        column("school_urn", "integer", pseudonymisation="token"),
+        required=True,
+    ),
     person_key=(("upn",), ("child_id", "birth_date")),
-    columns=(
-        column("child_id", treatment="token", linkage_role="la_child_id"),
-        column("upn", treatment="drop", linkage_role="upn", identifier_type="upn"),
-        column("surname", treatment="drop", linkage_role="surname"),
-        column("birth_date", "date", "coarsen_month", linkage_role="birth_date"),
-        column("death_at", "timestamp", "coarsen_year"),
-        column("home_postcode", treatment="coarsen_lsoa", linkage_role="postcode"),
-        column("ethnicity_code", pattern="^[A-Z]{4}$"),
-        column("sessions", "integer"),
-        column("school_urn", "integer", "token"),
-    ),
 )
-VISIT = Table(
-    feed="toy",
-    name="visit",
-    physical_name="Visit",
-    description="Visits.",
-    grain="visit",
-    required=False,
-    person_key=(),
-    columns=(
-        column("visited_child", treatment="token", token_scope="child_id"),
-        column("visit_date", "date"),
-    ),
+VISIT = toy.table(
+    "visit",
+    column("visited_child", pseudonymisation="token", token_scope="child_id"),
+    kept("visit_date", "date"),
 )
-CONTRACT = Contract(
-    feed="toy",
-    title="A toy return",
-    version="1.0.0",
+CONTRACT = replace(
+    toy.contract(CHILD, VISIT, share=0.1),
     domain="social_care",
-    description="",
-    purpose="",
-    limitations="",
-    reader="delimited",
-    period_kind="financial_year",
-    supplier_kind="local_authority",
-    legal_basis="none: a toy",
-    owner="tests",
-    cadence="yearly",
     date_formats=("%d/%m/%Y",),
-    delimiter=",",
-    max_quarantined_share=0.1,
-    source_of_fact="",
-    layout="unverified",
     opt_outs=("national_data_opt_out",),
-    tables={"child": CHILD, "visit": VISIT},
+    max_lost_share=None,
 )
 
 
@@ -208,7 +181,7 @@ def test_text_that_no_code_list_declares_stays_behind(con, keys) -> None:
 
 
 def test_text_without_a_code_list_or_pattern_is_refused() -> None:
-    loose = replace(CHILD, columns=(*CHILD.columns, column("note")))
+    loose = replace(CHILD, columns=(*CHILD.columns, kept("note")))
     problems = list(contract_problems(replace(CONTRACT, tables={"child": loose}), "toy"))
     assert (
         "child.note: text is kept only with a codeset or a pattern, as it may hold a name"
@@ -396,13 +369,13 @@ def test_a_table_follows_its_contract(con: duckdb.DuckDBPyConnection, keys: Keys
     def ensure(columns: tuple[Column, ...]) -> None:
         ensure_tables(con, [replace(CONTRACT, tables={"child": replace(CHILD, columns=columns)})])
 
-    ensure((*CHILD.columns[:-1], column("note_code")))
+    ensure((*CHILD.columns[:-1], kept("note_code")))
     (row, *_) = rows_of(con, "toy__child")
     assert "school_urn" not in row
     assert row["note_code"] is None
     assert row["ethnicity_code"] == "WBRI"
     with pytest.raises(LinkedCypError, match="note_code is VARCHAR"):
-        ensure((*CHILD.columns[:-1], column("note_code", "date")))
+        ensure((*CHILD.columns[:-1], kept("note_code", "date")))
 
 
 def make_ledger(con: duckdb.DuckDBPyConnection) -> None:
