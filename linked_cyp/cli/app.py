@@ -179,6 +179,24 @@ def validate(
         raise typer.Exit(3)
 
 
+@app.command(epilog="Example: [bold]linked-cyp scorecard brent[/bold]")
+def scorecard(
+    supplier: Annotated[str, typer.Argument(help="As its folder in landing is called.")],
+) -> None:
+    """Write the page on how good a supplier's deliveries are, and what it should mend first."""
+    from linked_cyp.contracts.model import load_contracts
+    from linked_cyp.stores.door import Stores
+    from linked_cyp.supplier.scorecard import write_scorecards
+
+    settings = Settings.from_environment()
+    _needs_key(settings)
+    stores = Stores(settings)
+    if not stores.path("identifiable").exists():
+        raise LinkedCypError("nothing was delivered yet")
+    for path in write_scorecards(stores, load_contracts(settings.contracts), supplier).values():
+        console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
+
+
 @app.command(epilog="Example: [bold]linked-cyp release demo[/bold]")
 def release(
     project: Annotated[str, typer.Argument(help="A project of data_contracts/projects.")],

@@ -318,6 +318,12 @@ def of_department(severity: str) -> str:
     return "It may be right: look at the record. If it is, note why, for the Department may ask."
 
 
+def of_role(role: str) -> str:
+    """What a link key is called."""
+    known = {"nhs_number": "NHS number", "upn": "Unique pupil number", "la_child_id": "Child's id"}
+    return known.get(role, role.replace("_", " ").capitalize())
+
+
 def codes_of(column: Column, year: int) -> Codes:
     """The codes of a column in force in a year, with their labels."""
     known = column.codeset.codes if column.codeset else ()
