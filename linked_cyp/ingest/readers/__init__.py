@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -40,21 +41,20 @@ __all__ = [
     "stage_delivery",
 ]
 
-Reader = Callable[[duckdb.DuckDBPyConnection, Staged, Sequence[SourceFile], Path], None]
+
+class Reader(NamedTuple):
+    """How files of one kind are staged, and how many columns of one file it recognises without
+    reading its rows."""
+
+    stage: Callable[[duckdb.DuckDBPyConnection, Staged, Sequence[SourceFile], Path], None]
+    recognised_columns: Callable[[Contract, SourceFile], int]
+
+
 READERS: Mapping[str, Reader] = {
-    "delimited": delimited.stage,
-    "cin_xml": cin_xml.stage,
-    "ssda903": ssda903.stage,
-    "number_list": number_list.stage,
-}
-
-
-# How many columns of a file a contract's reader recognises, without reading its rows.
-RECOGNISERS: Mapping[str, Callable[[Contract, SourceFile], int]] = {
-    "delimited": delimited.recognised_columns,
-    "cin_xml": cin_xml.recognised_columns,
-    "ssda903": ssda903.recognised_columns,
-    "number_list": number_list.recognised_columns,
+    "delimited": Reader(delimited.stage, delimited.recognised_columns),
+    "cin_xml": Reader(cin_xml.stage, cin_xml.recognised_columns),
+    "ssda903": Reader(ssda903.stage, ssda903.recognised_columns),
+    "number_list": Reader(number_list.stage, number_list.recognised_columns),
 }
 
 
@@ -64,7 +64,8 @@ def likeliest_feed(contracts: Iterable[Contract], files: Sequence[SourceFile]) -
     found = None
     for contract in contracts:
         with value_free("recognising files"):
-            columns = [RECOGNISERS[contract.reader](contract, file) for file in files]
+            reader = READERS[contract.reader]
+            columns = [reader.recognised_columns(contract, file) for file in files]
         score = (sum(1 for n in columns if n), sum(columns))
         if score > best:
             best, found = score, contract
@@ -102,7 +103,7 @@ def stage_delivery(
         with value_free(f"{contract.feed}: reading the files"):
             create_problems(con)
             repeated = _repeated(files)
-            reader(con, staged, [f for f in files if f.index not in repeated], folder)
+            reader.stage(con, staged, [f for f in files if f.index not in repeated], folder)
             staged.files += [FileResult(index, rule=REPEATED) for index in repeated]
             staged.files.sort(key=lambda result: result.index)
             refine(con, staged, year)

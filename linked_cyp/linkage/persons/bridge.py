@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from linked_cyp.core.errors import value_free
-from linked_cyp.core.sql import transaction
+from linked_cyp.core.sql import insert, transaction
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.pairs.edges import edge_class_sql, held_sql, supported_sql
 from linked_cyp.linkage.persons.registry import EVENTS
@@ -80,10 +80,16 @@ def publish_bridge(
                 )
                 for number, created, text, *rest in models:
                     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-                    con.execute(
-                        "INSERT INTO warehouse.linkage.model VALUES (?, ?, ?, ?, ?, ?)",
-                        [number, created, fingerprint, *rest],
-                    )
+                    version, is_hardened, records = rest
+                    model = {
+                        "model_id": number,
+                        "created": created,
+                        "fingerprint": fingerprint,
+                        "splink_version": version,
+                        "is_hardened": is_hardened,
+                        "records": records,
+                    }
+                    insert(con, "warehouse.linkage.model", model)
         finally:
             con.unregister("bridge_now")
     return measures

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.core.errors import value_free
-from linked_cyp.core.sql import transaction
+from linked_cyp.core.sql import insert, transaction
 
 EVENTS = ("created", "merged", "split", "moved", "retired", "restored")
 
@@ -79,10 +79,14 @@ def _update(con: duckdb.DuckDBPyConnection, day: date) -> dict[str, int]:
     con.unregister("events_now")
     model_id = con.execute("SELECT max(model_id) FROM linkage.main.pairs").fetchall()[0][0]
     persons = assigned.height
-    con.execute(
-        "INSERT INTO linkage.main.run VALUES (?, ?, ?, ?, ?)",
-        [run_id, day, model_id, person.height, persons],
-    )
+    run = {
+        "run_id": run_id,
+        "run_date": day,
+        "model_id": model_id,
+        "records": person.height,
+        "persons": persons,
+    }
+    insert(con, "linkage.main.run", run)
     kinds = dict(events["event"].value_counts().iter_rows())
     return {
         "run_id": run_id,

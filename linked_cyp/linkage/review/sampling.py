@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.core.errors import LinkedCypError, value_free
+from linked_cyp.core.sql import insert
 from linked_cyp.linkage.model.parameters import Parameters, parameters
 from linked_cyp.linkage.pairs.edges import EDGE_CLASSES, RENAMED, classed_pairs_sql, prior_weight
 from linked_cyp.linkage.review.decisions import newest_decisions
@@ -67,10 +68,14 @@ def draw_sheet(
             [sheet_id],
         )
         con.unregister("drawn")
-        con.execute(
-            "INSERT INTO linkage.main.review_sheet VALUES (?, ?, ?, ?, ?)",
-            [sheet_id, moment, seed, drawn.height, drawn["model_id"][0]],
-        )
+        sheet = {
+            "sheet_id": sheet_id,
+            "created": moment,
+            "seed": seed,
+            "pairs": drawn.height,
+            "model_id": drawn["model_id"][0],
+        }
+        insert(con, "linkage.main.review_sheet", sheet)
     return sheet_id
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.core.sql import exists
+from linked_cyp.core.sql import exists, insert
 from linked_cyp.linkage.model.parameters import Loss, Parameters
 from linked_cyp.linkage.pairs.edges import EDGE_CLASSES
 from linked_cyp.linkage.review.tables import ensure_tables
@@ -163,17 +163,15 @@ def set_thresholds(
         ensure_tables(con)
         moment = (now or datetime.now(UTC)).replace(tzinfo=None)
         for name, choice in usable.items():
-            con.execute(
-                "INSERT INTO linkage.main.threshold VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    name,
-                    choice.weight,
-                    basis,
-                    loss.false_link,
-                    loss.missed_link,
-                    moment,
-                    decided_by.strip(),
-                    choice.labelled,
-                ],
-            )
+            threshold = {
+                "edge_class": name,
+                "weight": choice.weight,
+                "basis": basis,
+                "false_link": loss.false_link,
+                "missed_link": loss.missed_link,
+                "decided": moment,
+                "decided_by": decided_by.strip(),
+                "labelled_pairs": choice.labelled,
+            }
+            insert(con, "linkage.main.threshold", threshold)
     return {name: choice.weight for name, choice in usable.items()}
