@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from linked_cyp.core.errors import LinkedCypError
+
 MEMORY_LIMIT = "4GB"
+_SIZE = r"[1-9][0-9]*(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)"  # as DuckDB writes sizes
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -33,17 +37,23 @@ class Settings:
     def from_environment(cls) -> Settings:
         """Read ``LINKED_CYP_HOME``, ``_KEY_FILE``, ``_CONTRACTS``, ``_MEMORY_LIMIT``,
         ``_LINKAGE_ENGINE`` and ``_SPARK_PYTHON``.
+
+        Raises:
+            LinkedCypError: the memory limit is no size.
         """
         home = Path(os.environ.get("LINKED_CYP_HOME") or PROJECT_ROOT / "data").absolute()
         key_file = os.environ.get("LINKED_CYP_KEY_FILE")
         contracts = os.environ.get("LINKED_CYP_CONTRACTS")
         spark_python = os.environ.get("LINKED_CYP_SPARK_PYTHON")
+        memory_limit = os.environ.get("LINKED_CYP_MEMORY_LIMIT") or MEMORY_LIMIT
+        if not re.fullmatch(_SIZE, memory_limit, re.IGNORECASE):
+            raise LinkedCypError("LINKED_CYP_MEMORY_LIMIT is no size such as 4GB or 800MB")
         return cls(
             home=home,
             key_file=Path(key_file) if key_file else home / "keys" / "master.key",
             contracts=Path(contracts) if contracts else PROJECT_ROOT / "data_contracts",
             dbt_project=PROJECT_ROOT / "dbt_project",
-            memory_limit=os.environ.get("LINKED_CYP_MEMORY_LIMIT") or MEMORY_LIMIT,
+            memory_limit=memory_limit,
             linkage_engine=os.environ.get("LINKED_CYP_LINKAGE_ENGINE") or "duckdb",
             spark_python=Path(spark_python) if spark_python else None,
         )
