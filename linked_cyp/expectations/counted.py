@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # no telemetry; read when the package is imported
@@ -23,35 +24,26 @@ from great_expectations.expectations.core import (
     ExpectColumnValuesToBeInSet,
     ExpectColumnValuesToMatchRegex,
     ExpectColumnValuesToNotBeNull,
+    ExpectTableRowCountToEqual,
 )
 from great_expectations.expectations.expectation import BatchExpectation, ColumnMapExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-from great_expectations.expectations.metrics import ColumnMapMetricProvider
-from great_expectations.expectations.metrics.map_metric_provider import column_condition_partial
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 from great_expectations.validator.metric_configuration import MetricConfiguration
 from great_expectations.validator.validator import ValidationDependencies, Validator
 
+from linked_cyp.expectations.counts import NULLS, ROWS, UNDECLARED
+
+COUNTS = "table.counts"
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
 
-class ColumnValuesSatisfy(ColumnMapMetricProvider):
-    """Rows whose value makes a DuckDB macro true."""
+class TableCounts(TableMetricProvider):
+    """What one statement counts, by name: every rule of a table is computed from this one row."""
 
-    condition_metric_name = "column_values.satisfy"
-    condition_value_keys = ("predicate",)
-
-    @column_condition_partial(engine=SqlAlchemyExecutionEngine)
-    def _sqlalchemy(cls, column: Any, predicate: str, **kwargs: Any) -> Any:
-        return getattr(sa.func, predicate)(column)
-
-
-class TableBreaches(TableMetricProvider):
-    """The number of rows that a query of breaches returns."""
-
-    metric_name = "table.breaches"
-    value_keys = ("query",)
+    metric_name = COUNTS
+    value_keys = ("statement",)
 
     @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
@@ -61,105 +53,113 @@ class TableBreaches(TableMetricProvider):
         metric_value_kwargs: dict,
         metrics: dict[str, Any],
         runtime_configuration: dict,
-    ) -> int:
-        query = sa.text(metric_value_kwargs["query"].replace(":", r"\:"))
-        return int(execution_engine.execute_query(query).scalar() or 0)
+    ) -> dict[str, int]:
+        with execution_engine.get_connection() as connection:
+            row = connection.exec_driver_sql(metric_value_kwargs["statement"]).mappings().one()
+        return {name: int(count) for name, count in row.items()}
 
 
-def _dependencies(metrics: dict[str, tuple[dict, dict]]) -> ValidationDependencies:
-    """Metrics by name, each with its domain and its values, and the format without samples."""
-    found = ValidationDependencies(metric_configurations={}, result_format=dict(RESULT_FORMAT))
-    for name, (domain, values) in metrics.items():
-        found.set_metric_configuration(
-            name, MetricConfiguration(name, IDDict(domain), IDDict(values))
-        )
-    return found
+class _Counted:
+    """Makes an expectation depend on the one row of counts alone (no `unexpected_values`).
 
+    What Great Expectations would have asked for, metric by metric, is read from that row, and
+    judged as it judges: the verdict and the shares stay its own. `meta` holds the rule's name and
+    the statement.
+    """
 
-class _CountsOnly:
-    """Makes a column expectation depend on counts alone (no `unexpected_values`)."""
-
-    value_keys: ClassVar[tuple[str, ...]] = ()
+    meta: Any
 
     def get_validation_dependencies(
         self, execution_engine: Any = None, runtime_configuration: dict | None = None
     ) -> ValidationDependencies:
-        domain = {"column": self.column}
-        return _dependencies(
-            {
-                "column_values.nonnull.unexpected_count": (domain, {}),
-                f"{self.map_metric}.unexpected_count": (
-                    domain,
-                    {key: getattr(self, key) for key in self.value_keys},
-                ),
-                "table.row_count": ({}, {}),
-            }
-        )
+        found = ValidationDependencies(metric_configurations={}, result_format=dict(RESULT_FORMAT))
+        found.set_metric_configuration(COUNTS, _counts_of(self.meta["statement"]))
+        return found
+
+    def _validate(
+        self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        asked = self._asked(metrics[COUNTS])
+        return super()._validate(asked, runtime_configuration, execution_engine)  # type: ignore[misc]
+
+    def _asked(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """Raises KeyError where the rule was not counted: it never passes for want of a count."""
+        rule = self.meta["rule"]
+        return {
+            "table.row_count": counts[ROWS],
+            "column_values.nonnull.unexpected_count": counts[NULLS.format(rule)],
+            f"{self.map_metric}.unexpected_count": counts[rule],  # type: ignore[attr-defined]
+        }
 
 
-class ExpectCountedNoNulls(_CountsOnly, ExpectColumnValuesToNotBeNull):
+class ExpectCountedNoNulls(_Counted, ExpectColumnValuesToNotBeNull):
     """The column is never null."""
 
 
-class ExpectCountedInSet(_CountsOnly, ExpectColumnValuesToBeInSet):
+class ExpectCountedInSet(_Counted, ExpectColumnValuesToBeInSet):
     """Values are in a set; nulls are left out."""
 
-    value_keys: ClassVar[tuple[str, ...]] = ("value_set",)
 
-
-class ExpectCountedBetween(_CountsOnly, ExpectColumnValuesToBeBetween):
+class ExpectCountedBetween(_Counted, ExpectColumnValuesToBeBetween):
     """Values are between two bounds, inclusive; nulls are left out."""
 
-    value_keys: ClassVar[tuple[str, ...]] = ("min_value", "max_value", "strict_min", "strict_max")
 
-
-class ExpectCountedRegex(_CountsOnly, ExpectColumnValuesToMatchRegex):
+class ExpectCountedRegex(_Counted, ExpectColumnValuesToMatchRegex):
     """The pattern is found in every value; nulls are left out."""
 
-    value_keys: ClassVar[tuple[str, ...]] = ("regex",)
 
-
-class ExpectCountedSatisfy(_CountsOnly, ColumnMapExpectation):
+class ExpectCountedSatisfy(_Counted, ColumnMapExpectation):
     """Values make a DuckDB macro true; nulls are left out."""
 
     predicate: str
     map_metric: ClassVar[str] = "column_values.satisfy"
     success_keys: ClassVar[tuple[str, ...]] = ("predicate", "mostly")
-    value_keys: ClassVar[tuple[str, ...]] = ("predicate",)
 
 
-class ExpectNoBreaches(BatchExpectation):
-    """A query of breaches counts none."""
+class ExpectDeclaredColumns(_Counted, BatchExpectation):
+    """The table has the columns that are declared, in any order and in any case, and no other."""
 
-    query: str
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("table.breaches", "table.row_count")
-    success_keys: ClassVar[tuple[str, ...]] = ("query",)
-
-    def get_validation_dependencies(
-        self, execution_engine: Any = None, runtime_configuration: dict | None = None
-    ) -> ValidationDependencies:
-        return _dependencies(
-            {"table.breaches": ({}, {"query": self.query}), "table.row_count": ({}, {})}
-        )
+    metric_dependencies: ClassVar[tuple[str, ...]] = ()
 
     def _validate(
         self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None
     ) -> dict[str, Any]:
-        breaches = metrics["table.breaches"]
+        counts = metrics[COUNTS]
+        undeclared = counts[UNDECLARED.format(self.meta["rule"])]
+        missing = counts[self.meta["rule"]]
         return {
-            "success": breaches == 0,
-            "result": {
-                "element_count": metrics["table.row_count"],
-                "unexpected_count": breaches,
-            },
+            "success": missing == undeclared == 0,
+            "result": {"missing_columns": missing, "undeclared_columns": undeclared},
         }
 
 
-class _Regex:
-    """Great Expectations knows no DuckDB. Of the dialects it knows, Dremio's regular expressions
-    are DuckDB's: regexp_matches(), a search."""
+class ExpectCountedRows(_Counted, ExpectTableRowCountToEqual):
+    """The table has so many rows."""
 
-    DremioDialect = True
+    def _asked(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        return {"table.row_count": counts[ROWS]}
+
+
+class ExpectNoBreaches(_Counted, BatchExpectation):
+    """The rule has no breach in the whole table."""
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ()
+
+    def _validate(
+        self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        counts = metrics[COUNTS]
+        breaches = counts[self.meta["rule"]]
+        return {
+            "success": breaches == 0,
+            "result": {"element_count": counts[ROWS], "unexpected_count": breaches},
+        }
+
+
+@lru_cache(maxsize=8)
+def _counts_of(statement: str) -> MetricConfiguration:
+    """One configuration for all expectations of a table; its id is made of the whole statement."""
+    return MetricConfiguration(COUNTS, IDDict(), IDDict({"statement": statement}))
 
 
 class _Validator(Validator):
@@ -170,9 +170,18 @@ class _Validator(Validator):
 
 
 def validate(
-    engine: sa.Engine, view: str, expectations: Mapping[str, tuple[str, dict[str, Any]]]
+    engine: sa.Engine,
+    view: str,
+    expectations: Mapping[str, tuple[str, dict[str, Any]]],
+    statement: str,
 ) -> dict[str, Any]:
     """Run named expectations (type and arguments) over one view, in one validation.
+
+    Args:
+        engine: see `dialect`.
+        view: what is checked.
+        expectations: by the name of their rule.
+        statement: counts what the rules need, in one row (see `counts`).
 
     Returns:
         Great Expectations' result of each, by name.
@@ -181,12 +190,15 @@ def validate(
         Exception: whatever Great Expectations raises when a metric cannot be computed.
     """
     execution = SqlAlchemyExecutionEngine(engine=engine, create_temp_table=False)
-    execution.dialect_module = _Regex
     data = SqlAlchemyBatchData(execution, table_name=view, create_temp_table=False)
     execution.load_batch_data(view, data)
     results = _Validator(execution_engine=execution, batches=[Batch(data=data)]).graph_validate(
         configurations=[
-            ExpectationConfiguration(type=kind, kwargs=arguments, meta={"rule": name})
+            ExpectationConfiguration(
+                type=kind,
+                kwargs=arguments,
+                meta={"rule": name, "statement": statement},
+            )
             for name, (kind, arguments) in expectations.items()
         ],
         runtime_configuration={"result_format": RESULT_FORMAT, "catch_exceptions": False},

@@ -30,7 +30,6 @@ NAMES = [
     "dagster_webserver.app.DagsterWebserver.build_middleware",  # of defs/webserver.py
     "dagster_webserver.cli.dagster_webserver",
     "great_expectations.execution_engine.sqlalchemy_batch_data.SqlAlchemyBatchData",
-    "great_expectations.expectations.metrics.map_metric_provider.column_condition_partial",
     "great_expectations.expectations.metrics.metric_provider.metric_value",
     "great_expectations.validator.validator.ValidationDependencies",
     "great_expectations.validator.validator.Validator._determine_progress_bars",
@@ -55,7 +54,7 @@ def test_it_is_where_it_was(name: str) -> None:
 
 
 def test_dremio_is_still_a_dialect_that_great_expectations_asks_for() -> None:
-    """What ``counted._Regex`` pretends to be."""
+    """What the tests of checks pretend to be (``expectations/common.py``)."""
     from great_expectations.expectations.metrics import util
 
     assert "DremioDialect" in Path(util.__file__).read_text()

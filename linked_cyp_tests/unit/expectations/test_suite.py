@@ -17,6 +17,7 @@ import pytest
 from linked_cyp.contracts.model import load_contracts
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.expectations import CheckOutcome, Rule, run_rules
+from linked_cyp.expectations.counts import Target, statement
 from linked_cyp.expectations.dialect import engine_over
 from linked_cyp.expectations.rules import (
     ROW_KEYS,
@@ -31,7 +32,8 @@ from linked_cyp.expectations.rules import (
     unique,
     zero_rows,
 )
-from linked_cyp.expectations.suite import failures
+from linked_cyp.expectations.suite import _expectation, failures
+from linked_cyp_tests.unit.expectations.common import stock_results
 from linked_cyp_tests.unit.expectations.test_rules import TOY
 
 PROJECT = Path(__file__).parents[3]
@@ -284,32 +286,44 @@ def planted_table(con: duckdb.DuckDBPyConnection) -> None:
 
 
 SEEKING = [
-    ("in_set", "expect_column_values_to_be_in_set", {"value_set": ["x"]}),
-    ("regex", "expect_column_values_to_match_regex", {"regex": "^x$"}),
+    (in_set("v", ["x"]), "expect_column_values_to_be_in_set", {"value_set": ["x"]}),
+    (matches("v", "^x$"), "expect_column_values_to_match_regex", {"regex": "^x$"}),
 ]
 
 
-@pytest.mark.parametrize(("kind", "stock", "arguments"), SEEKING)
-def test_results_hold_no_value(con, kind, stock, arguments, caplog):
+@pytest.mark.parametrize(("rule", "stock", "arguments"), SEEKING)
+def test_results_hold_no_value(con, rule, stock, arguments, caplog, monkeypatch):
     """Great Expectations' own result objects hold the planted value; ours do not."""
-    from linked_cyp.expectations.counted import validate
+    import linked_cyp.expectations.counted as module
 
     planted_table(con)
     con.execute("CREATE TEMP VIEW planted AS SELECT * FROM identifiable.raw.t")
-    ours = {"rule": (f"expect_counted_{kind}", {"column": "v", **arguments})}
+    target = Target(con, "identifiable.raw.t", "planted")
+    kind, given = _expectation(rule)
     with caplog.at_level(logging.DEBUG):
-        counted = validate(engine_over(con), "planted", ours)["rule"]
-    assert counted.result["unexpected_count"] == 1
-    assert PLANTED not in texts(counted)
+        ours = module.validate(
+            engine_over(con), "planted", {rule.name: (kind, given)}, statement(target, [rule])
+        )
+    assert ours[rule.name].result["unexpected_count"] == 1
+    assert PLANTED not in texts(ours[rule.name])
     assert PLANTED not in caplog.text
 
+    monkeypatch.setattr(module, "RESULT_FORMAT", {"result_format": "SUMMARY"})
     leaky = {"rule": (stock, {"column": "v", **arguments, "result_format": "SUMMARY"})}
-    import linked_cyp.expectations.counted as module
+    assert PLANTED in texts(stock_results(con, "planted", leaky)["rule"])
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "RESULT_FORMAT", {"result_format": "SUMMARY"})
-        control = validate(engine_over(con), "planted", leaky)["rule"]
-    assert PLANTED in texts(control)
+
+def test_a_rule_that_was_not_counted_does_not_pass(con):
+    """Where a count is missing Great Expectations itself would call the rule vacuously true."""
+    from linked_cyp.expectations.counted import validate
+
+    con.execute("CREATE TEMP VIEW empty AS SELECT 'x' AS v")
+    target = Target(con, "identifiable.raw.t", "empty")
+    for rule in (in_set("v", ["x"]), not_null("v"), unique(["v"])):
+        with pytest.raises(KeyError):
+            validate(
+                engine_over(con), "empty", {rule.name: _expectation(rule)}, statement(target, [])
+            )
 
 
 def test_no_query_selects_a_value(con):
