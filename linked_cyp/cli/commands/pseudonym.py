@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from linked_cyp.core.settings import Settings
-from linked_cyp.identity import pseudonym_keys
 
 console = Console()
 
@@ -30,6 +29,8 @@ def keys_pseudonym(
 
     Without it, records that carry only the pseudonym link to nobody.
     """
+    from linked_cyp.identity import pseudonym_keys
+
     written = pseudonym_keys.take_over(file, Settings.from_environment().key_file.parent, supplier)
     console.print(f"Pseudonym key of {supplier} written to {written}", highlight=False)
     console.print("Remove the copy that was handed over; the next linkage run uses the key.")
