@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from typing import Literal
 import duckdb
 
 from linked_cyp.core.errors import LinkedCypError, value_free
-from linked_cyp.core.files import _private_umask, fsync, prepare_folder, sweep
+from linked_cyp.core.files import _alive, _private_umask, fsync, prepare_folder, sweep
 from linked_cyp.core.settings import Settings
 from linked_cyp.core.sql import exists
 from linked_cyp.identity.keys import Keys
@@ -29,7 +30,8 @@ Mode = Literal["ro", "rw"]
 ENCRYPTED = ("identifiable", "linkage")
 STORES = (*ENCRYPTED, "warehouse")
 MADE_WITH = "warehouse.provenance.master_key"
-WAIT_SECONDS = 300.0
+WAIT_SECONDS = 300.0  # for a holder that cannot be seen: of another host, or of no number
+LONGEST_SECONDS = 43_200.0  # for one that lives: as long as run monitoring lets a run last
 
 
 class Held(LinkedCypError):
@@ -63,12 +65,13 @@ class Stores:
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """One connection with the named stores attached as catalogs of the same names.
 
-        DuckDB lets one process write at a time, so this waits for up to five minutes while
-        another process holds a store.
+        DuckDB lets one process write at a time, so this waits as long as the process that holds a
+        store lives. Stores are attached in one order, so that no two wait for each other.
 
         Args:
             memory_limit: DuckDB's own limit, for example ``"2GB"``; by default the settings'.
-            wait_seconds: how long to wait for a store; by default five minutes.
+            wait_seconds: how long to wait for a store; by default as long as its holder lives, or
+                five minutes for one that cannot be seen from here.
             modes: ``identifiable``, ``linkage`` or ``warehouse``, each ``"ro"`` or ``"rw"``.
 
         Raises:
@@ -86,8 +89,8 @@ class Stores:
         sweep(self.settings.work)
         connection = open_engine(spill, memory_limit or self.settings.memory_limit)
         try:
-            for store, mode in modes.items():
-                self._attach(connection, store, mode, wait_seconds)
+            for store in sorted(modes, key=STORES.index):
+                self._attach(connection, store, modes[store], wait_seconds)
             if "warehouse" in modes and self.settings.key_file.exists():
                 _refuse_other_key(connection, self.keys().fingerprint(), modes["warehouse"])
             # an error of DuckDB may hold a value; no statement on a store needs a guard of its own
@@ -111,19 +114,20 @@ class Stores:
         if store in ENCRYPTED:
             options.append(f"ENCRYPTION_KEY '{self.keys().store_key(store)}'")
         clause = f" ({', '.join(options)})" if options else ""
-        deadline = time.monotonic() + (WAIT_SECONDS if wait_seconds is None else wait_seconds)
+        began = time.monotonic()
         while True:
             try:
                 with _private_umask():
                     connection.execute(f"ATTACH '{_quoted(path)}' AS {store}{clause}")
                 return
             except duckdb.IOException as error:
-                held = "lock" in str(error).lower()
+                problem = str(error)
             except duckdb.Error:
-                held = False
-            if not held:
+                problem = ""
+            if "lock" not in problem.lower():
                 raise LinkedCypError(f"the {store} store cannot be opened with this key")
-            if time.monotonic() > deadline:
+            patience = _patience(problem) if wait_seconds is None else wait_seconds
+            if time.monotonic() - began > patience:
                 raise Held(f"another process has held the {store} store for too long")
             time.sleep(0.02)  # most steps hold a store for less than a second
 
@@ -152,6 +156,12 @@ class Stores:
         fsync(fresh)
         os.replace(fresh, path)
         fsync(path.parent)
+
+
+def _patience(problem: str) -> float:
+    """How long to wait, in seconds, for the process that DuckDB says holds a store."""
+    holder = re.search(r"\(PID (\d+)\)", problem)
+    return LONGEST_SECONDS if holder and _alive(int(holder[1])) else WAIT_SECONDS
 
 
 def _refuse_other_key(con: duckdb.DuckDBPyConnection, key: str, mode: Mode) -> None:
