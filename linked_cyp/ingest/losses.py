@@ -52,7 +52,8 @@ ROUNDED = r"-?[0-9](\.[0-9]+)?[Ee]\+[0-9]{1,3}"
 class ColumnCount:
     """Cells of one column in one delivery. ``lost`` are among ``filled``.
 
-    ``unfilled`` are not: they say why a person has no UPN (UN1).
+    ``unfilled`` are not: they say why a person has no UPN (UN1). ``rounded``: long numbers of which
+    a spreadsheet has left the first digits (1.23E+09).
     """
 
     table: str
@@ -63,6 +64,7 @@ class ColumnCount:
     repaired: int
     lost: int
     unfilled: int = 0
+    rounded: int = 0
 
     @property
     def read(self) -> int:
@@ -105,7 +107,9 @@ def lost_columns(contract: Contract, counts: Iterable[ColumnCount]) -> Iterator[
         table = contract.tables[count.table]
         column = table.column(count.column)
         whole = count.lost == count.filled and is_strict(table, column)
-        if count.share > limit(contract, table, column) and (count.lost >= FEWEST_LOST or whole):
+        enough = count.lost >= FEWEST_LOST or whole
+        # a number of a person may be wrong for many reasons, but so it was the file's
+        if count.rounded or (count.share > limit(contract, table, column) and enough):
             says = f"{{column}}: {count.lost} of {count.filled} values cannot be read"
             yield Reason("column__lost", says, table, column)
 
@@ -239,16 +243,17 @@ def _counts(
         return
     ids = id_columns(contract, item.table)
     asked = [
-        f"{_filled(item, c)}, {_lost(item, c, c.name in ids)}, {_unfilled(c)}" for c in columns
+        f"{_filled(item, c)}, {_lost(item, c, c.name in ids)}, {_unfilled(c)}, {_rounded(c)}"
+        for c in columns
     ]
     rows, *found = con.execute(
         f"SELECT count(*), {', '.join(asked)} FROM {item.relation}"
     ).fetchone() or (0,)
     for place, column in enumerate(columns):
-        filled, lost, unfilled = found[3 * place : 3 * place + 3]
+        filled, lost, unfilled, rounded = found[4 * place : 4 * place + 4]
         yield ColumnCount(
             *(item.table.name, column.name, column.physical_name, rows),
-            *(filled, item.repaired.get(column.name, 0), lost, unfilled),
+            *(filled, item.repaired.get(column.name, 0), lost, unfilled, rounded),
         )
 
 
@@ -256,10 +261,10 @@ def _filled(item: StagedTable, column: Column) -> str:
     """SQL that counts the cells in which something stands.
 
     What suppliers write where a person has no number (UN1, ten zeros) is nothing, and so is one
-    word for nothing (NULL, N/A) in every cell of a text column.
+    word for nothing (NULL, N/A) in every cell of a text column; of a coded one it may be a code.
     """
     written = item.written(column.name)
-    if column.type != "string":
+    if column.type != "string" or column.codeset:
         return f"count({written})"
     if column.identifier_type in ("nhs_number", "upn", "uln"):
         return f"count({written}) FILTER (NOT ({_is_none(column)}))"
@@ -275,6 +280,13 @@ def _is_none(column: Column) -> str:
 def _unfilled(column: Column) -> str:
     """SQL that counts the cells in which a reason stands for there being no number."""
     return f"count(*) FILTER ({_is_none(column)})" if column.identifier_type == "upn" else "0"
+
+
+def _rounded(column: Column) -> str:
+    """SQL that counts the numbers of persons that have lost their last digits."""
+    if column.identifier_type not in ("nhs_number", "upn", "uln"):
+        return "0"
+    return f"count(*) FILTER (regexp_full_match({quoted(column.name)}, {literal(ROUNDED)}))"
 
 
 def _lost(item: StagedTable, column: Column, is_id: bool) -> str:

@@ -14,13 +14,13 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
-from linked_cyp.contracts.model import Contract, load_contracts
+from linked_cyp.contracts.model import Column, Contract, load_contracts
 from linked_cyp.core.errors import LinkedCypError
 from linked_cyp.core.settings import PROJECT_ROOT
 from linked_cyp.expectations import contract_rules, ledger_rules, run_rules
@@ -29,13 +29,14 @@ from linked_cyp.identity.keys import Keys
 from linked_cyp.ingest import ledger
 from linked_cyp.ingest.deliveries import DeliveryOutcome, ingest
 from linked_cyp.ingest.landing import Unidentified, data_files, identify
+from linked_cyp.ingest.periods import span
 from linked_cyp.linkage.records.identities import read_identities
 from linked_cyp.opt_outs.policy import MAX_AGE_DAYS, Rule, Standing, named, too_old
 from linked_cyp.pseudonymise.deliveries import pseudonymise_delivery
 from linked_cyp.pseudonymise.reference import load_postcodes
 from linked_cyp.synthetic import synthesise
 from linked_cyp_tests.mangled.files import Delivery
-from linked_cyp_tests.mangled.ways import WAYS, Way
+from linked_cyp_tests.mangled.ways import WAYS, Way, is_day, later, moment
 
 CHILDREN, SEED = 250, 8
 KEYS = Keys(hashlib.sha256(b"a master key for tests").digest())
@@ -93,7 +94,7 @@ def bench(home: Path, feed: str, work: Path) -> Iterator[Bench]:
     contract = contracts[feed]
     *before, newest = feeds(home)[feed]
     files = {path.name: path.read_bytes() for path in data_files(newest)}
-    clean = Delivery(contract, newest.parents[1].name, newest.name, files)
+    clean = grown(Delivery(contract, newest.parents[1].name, newest.name, files))
     folder = work / feed
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -117,6 +118,40 @@ def bench(home: Path, feed: str, work: Path) -> Iterator[Bench]:
         made.made = research(made, outcome.delivery_id)
         forget(made, outcome.delivery_id)
         yield made
+
+
+FEW = 40
+
+
+def grown(delivery: Delivery) -> Delivery:
+    """A delivery of one small table with as many rows as say something: of other people, and spread
+    over the time up to its end. What befell two children nobody can hold against anything."""
+    (file, *more) = delivery.each()
+    sheet = file.sheet
+    if more or sheet is None or not sheet.rows or len(sheet.rows) >= FEW:
+        return delivery
+    days = [at.date() for p in sheet.places(is_day) for at in map(moment, sheet.filled(p)) if at]
+    apart = (span(delivery.contract, delivery.period)[1] - max(days)).days // FEW
+    rows = tuple(
+        tuple(
+            _another(cell, sheet.columns.get(place), number, max(apart, 0))
+            for place, cell in enumerate(sheet.rows[number % len(sheet.rows)])
+        )
+        for number in range(FEW)
+    )
+    return delivery.with_files({file.name: replace(sheet, rows=rows).encoded()})
+
+
+def _another(cell: str, column: Column | None, number: int, apart: int) -> str:
+    if column is None or not cell:
+        return cell
+    if column.identifier_type == "nhs_number":
+        first = f"99{900000 + number * 37:07}"
+        check = -sum(int(digit) * (10 - n) for n, digit in enumerate(first)) % 11
+        return cell if check == 10 else f"{first}{check}"
+    if column.primary_key_position:
+        return re.sub("[0-9]+$", lambda digits: str(int(digits[0]) + 10 * number), cell)
+    return later(cell, number * apart) if is_day(column) else cell
 
 
 def remember_an_earlier(at: Bench) -> None:

@@ -177,6 +177,17 @@ def moment(cell: str) -> dt.datetime | None:
     return None
 
 
+def later(cell: str, days: int) -> str:
+    """A day so many days on, as it was written."""
+    for format_ in _FORMATS:
+        try:
+            at = dt.datetime.strptime(cell, format_)
+        except ValueError:
+            continue
+        return (at + dt.timedelta(days)).strftime(format_)
+    return cell
+
+
 def dates(name: str, written: str | Callable[[dt.datetime], str], kind: str = "export") -> None:
     """Write every day in another way (times of day are left alone, as they would be lost)."""
 

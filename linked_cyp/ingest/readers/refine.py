@@ -47,6 +47,8 @@ NEVER = ("1753-01-01", "1800-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "
 # Dates that are laid down beforehand, or say until when something holds.
 _AHEAD = re.compile(r"expected|planned|due|target|next|valid|expir|end|until|leaving|scheduled")
 YEARS_AHEAD, YEARS_BEYOND = 6, 1
+# Words for nothing that are no name either (Null is one).
+_NO_TEXT = ("\\N", "#N/A", "NaN", "(null)", "(NULL)", "<null>", "<NULL>", "[null]", "[NULL]")
 RARELY_PADDED = 0.1  # share of the rows
 
 
@@ -105,6 +107,8 @@ def _text(
         words = f"IN ({', '.join(map(literal, MISSING_WORDS))})"
         _respell(con, item, column.name, words, lambda _: None, missing=True)
     else:
+        words = f"IN ({', '.join(map(literal, _NO_TEXT))})"
+        _respell(con, item, column.name, words, lambda _: None, missing=True)
         odd = f"SIMILAR TO {literal(f'(?s).*({MOJIBAKE}).*')}"
         _respell(con, item, column.name, odd, mended_text, lost="encoding")
 
