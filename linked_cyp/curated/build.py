@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 
 from linked_cyp.contracts.model import load_contracts
-from linked_cyp.core.errors import LinkedCypError
+from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.files import prepare_folder
 from linked_cyp.core.sql import quoted
-from linked_cyp.curated import built_from, manifest
+from linked_cyp.curated import built_from, left_out, manifest
 from linked_cyp.expectations import CheckOutcome
 from linked_cyp.pseudonymise.deliveries import ensure_tables
 from linked_cyp.stores import provenance
@@ -23,6 +23,7 @@ from linked_cyp.stores.door import Stores
 
 DBT = ("dbt",)
 WHOLE = "dbt__whole_project"
+ADDS_UP = "left_out__adds_up"
 
 
 @contextmanager
@@ -63,11 +64,23 @@ def finish(
     """
     manifest.keep_partial_parse(stores.settings, target)
     outcomes = list(build_outcomes(target))
+    every = [*outcomes, CheckOutcome(WHOLE, is_whole, "error")]
+    is_sound = all(outcome.passed for outcome in every if outcome.severity == "error")
     with stores.connect(warehouse="rw") as connection:
+        if is_sound:
+            every.append(_left_out(stores, connection, target))
         rows = row_counts(connection)
-        every = [*outcomes, CheckOutcome(WHOLE, is_whole, "error")]
         provenance.record_checks(connection, "warehouse", {DBT: every}, run_id=run_id)
     return rows, [o.name for o in outcomes if not o.passed and o.severity == "error"]
+
+
+def _left_out(stores: Stores, con: duckdb.DuckDBPyConnection, target: Path) -> CheckOutcome:
+    """Count what the curated tables leave out, and whether that and what they hold is all."""
+    contracts = load_contracts(stores.settings.contracts)
+    made = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    with value_free("counting what the curated tables leave out"):
+        wrong = left_out.count(con, contracts.values(), made)
+    return CheckOutcome(ADDS_UP, not wrong, "warn", metrics={"tables": len(wrong)})
 
 
 def refuse_failed(failed: list[str]) -> None:

@@ -189,6 +189,7 @@ def _write_records(
         record.lineage_table(tables, edges),
         record.contract_table(contracts),
         record.delivery_table(con),
+        record.left_out_table(con),
         record.check_table(con),
         link_quality_table(con, contracts),
         record.opt_out_table(con),

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import polars as pl
 import linked_cyp
 from linked_cyp.contracts.model import Contract
 from linked_cyp.contracts.pseudonymised import DELIVERIES
-from linked_cyp.core.disclosure import rounded
+from linked_cyp.core.disclosure import hidden, rounded
 from linked_cyp.core.sql import exists, quoted
+from linked_cyp.curated.left_out import LEFT_OUT
+from linked_cyp.curated.left_out_rules import REASONS
 from linked_cyp.metadata.dictionary import Entry, cited, lineage_text
 from linked_cyp.metadata.lineage import ColumnRef, Edge, by_downstream, edge_rows, upstream_of
 from linked_cyp.release.build import FRESH, ReleaseTable, comment_on
@@ -168,6 +171,38 @@ def delivery_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
             ("rows_quarantined", "BIGINT", "Rows set aside; rounded to 5, empty under 10."),
         ),
         [(*row[:6], *(None if n is None else rounded(n) for n in row[6:])) for row in rows],
+    )
+
+
+def left_out_table(con: duckdb.DuckDBPyConnection) -> RecordTable:
+    """Why accepted rows are in no curated table; what the build left in the warehouse."""
+    rows: list[tuple[Any, ...]] = []
+    if exists(con, LEFT_OUT):
+        found = con.execute(
+            f"SELECT feed, table_name, delivery_id, reason, rows FROM {LEFT_OUT} ORDER BY ALL"
+        ).fetchall()
+        for _, group in groupby(found, key=lambda row: row[:3]):
+            parts = list(group)
+            counts = [row[4] for row in parts]
+            secret = hidden(sum(counts), counts)
+            rows += [
+                (*row[:4], REASONS.get(row[3]), None if place in secret else rounded(row[4]))
+                for place, row in enumerate(parts)
+            ]
+    return RecordTable(
+        "provenance",
+        "left_out",
+        "The accepted rows of which no curated table has a row of its own, by the first reason that"
+        " holds. What a delivery's accepted rows exceed them by is in the curated tables.",
+        (
+            ("feed", "VARCHAR", "The feed."),
+            ("table_name", "VARCHAR", "The delivered table, as its contract names it."),
+            ("delivery_id", "VARCHAR", "The delivery."),
+            ("reason", "VARCHAR", "Why the rows are left out, as a word."),
+            ("meaning", "VARCHAR", "The same as a sentence."),
+            ("rows", "BIGINT", "Rows left out; rounded to 5, empty under 10."),
+        ),
+        rows,
     )
 
 

@@ -273,7 +273,8 @@ def research(at: Bench, delivery_id: str) -> Content:
 def _people(con: duckdb.DuckDBPyConnection, people: pl.DataFrame) -> tuple[int, int]:
     if people.is_empty():
         return 0, 0
-    con.register("people_now", people.to_arrow())
+    lists = [pl.col(name).list.sort() for name, type_ in people.schema.items() if type_ == pl.List]
+    con.register("people_now", people.with_columns(lists).to_arrow())  # of no order
     row = con.execute(
         "SELECT count(*), coalesce(sum(hash(p)::HUGEINT), 0) FROM people_now p"
     ).fetchone()

@@ -72,6 +72,7 @@ def test_a_release_holds_what_the_project_names_and_nothing_else(beta: Path) -> 
         "provenance.definition",
         "provenance.change",
         "provenance.opt_out",
+        "provenance.left_out",
     }
     columns = [row[0] for row in rows(beta, "DESCRIBE curated.child")]
     assert columns == ["person_id", "sex_code", "birth_month", "lsoa21_code"]  # no record_key
