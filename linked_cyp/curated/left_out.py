@@ -75,8 +75,7 @@ def _of_feed(con: duckdb.DuckDBPyConnection, contract: Contract, read: set[str])
     rules = {name: rule for rule in RULES if rule.feed == contract.feed for name in rule.tables}
     done: set[str] = set()
     for name, table in contract.tables.items():
-        relation = f"warehouse.pseudonymised.{quoted(table.table_name)}"
-        if name in done or not exists(con, relation):
+        if name in done or not exists(con, f"warehouse.pseudonymised.{table.table_name}"):
             continue
         rule = rules.get(name, Rule(contract.feed, (name,)))
         done |= {*rule.tables}

@@ -283,8 +283,8 @@ def _unfilled(column: Column) -> str:
 
 
 def _rounded(column: Column) -> str:
-    """SQL that counts the numbers of persons that have lost their last digits."""
-    if column.identifier_type not in ("nhs_number", "upn", "uln"):
+    """SQL that counts the long numbers, of persons or codes, that have lost their last digits."""
+    if column.identifier_type not in ("nhs_number", "upn", "uln") and not column.pattern:
         return "0"
     return f"count(*) FILTER (regexp_full_match({quoted(column.name)}, {literal(ROUNDED)}))"
 

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import duckdb
 
 from linked_cyp.contracts.model import Column, Contract
-from linked_cyp.core.sql import quoted
+from linked_cyp.core.sql import exists, quoted
 from linked_cyp.ingest.landing import LandedDelivery
-from linked_cyp.ingest.readers import Staged
+from linked_cyp.ingest.ledger import CURRENT, UNLESS_TOLD, is_allowed
+from linked_cyp.ingest.readers import Staged, StagedTable
 from linked_cyp.ingest.readers.conform import TEXT_PREFIX
 
 TERMS = {"aut": "autumn", "spr": "spring", "sum": "summer"}
@@ -65,7 +66,9 @@ def refusals(
     for table in staged.tables.values():
         for name in table.present:
             column = table.table.column(name)
-            if column.period_role:
+            if column.period_role == "authority":
+                yield from _sent_by(con, table, column, landed)
+            elif column.period_role:
                 yield from _said(con, contract, column, table.relation, landed, table.table.name)
     yield from _happened(con, staged, landed)
     yield from _named(contract, landed)
@@ -91,6 +94,49 @@ def _said(
             f"{table}.{column.name} ({column.physical_name}): {other} of {rows} rows are of another"
             f" {column.period_role} than the folder {landed.period}"
         )
+
+
+def _sent_by(
+    con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column, landed: LandedDelivery
+) -> Iterator[str]:
+    """A column in which the return names its authority: one, and the one of this supplier.
+
+    Folders have names and returns have codes, so what a supplier's code is its own earlier
+    deliveries say; of a first one, that no other supplier's have it.
+    """
+    name = quoted(column.name)
+    found = con.execute(
+        f"SELECT {name}::VARCHAR, count(*) FROM {item.relation} WHERE {name} IS NOT NULL"
+        " GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    if not found or is_allowed(con, landed.delivery_id):
+        return
+    rows, (own, most) = sum(n for _, n in found), found[0]
+    says = f"{item.table.name}.{column.name} ({column.physical_name})"
+    if (rows - most) / rows > MOST_OTHERS:
+        yield f"{says}: {rows - most} of {rows} rows name another authority, {UNLESS_TOLD}"
+    known = _authorities(con, item, name, landed)
+    others = any(code == own for supplier, code in known.items() if supplier != landed.supplier)
+    if known.get(landed.supplier, own) != own:
+        yield f"{says} names another authority than this supplier's other deliveries, {UNLESS_TOLD}"
+    elif others and landed.supplier not in known:
+        yield f"{says} names the authority of another supplier, {UNLESS_TOLD}"
+
+
+def _authorities(
+    con: duckdb.DuckDBPyConnection, item: StagedTable, name: str, landed: LandedDelivery
+) -> dict[str, str]:
+    """What each supplier's accepted deliveries call their authority, most often."""
+    raw = f"identifiable.raw.{item.table.table_name}"
+    if not exists(con, raw):
+        return {}
+    rows = con.execute(
+        f"SELECT c.supplier, mode(r.{name}::VARCHAR) FROM {raw} AS r JOIN {CURRENT} AS c"
+        " USING (delivery_id) WHERE c.status = 'accepted' AND c.delivery_id <> ?"
+        f" AND r.{name} IS NOT NULL GROUP BY 1",
+        [landed.delivery_id],
+    ).fetchall()
+    return dict(rows)
 
 
 def _agrees(contract: Contract, column: Column, value: str, landed: LandedDelivery) -> bool:
