@@ -19,7 +19,7 @@ def scorecard() -> dg.Definitions:
         deps=[LEDGER],
         description="One page for each supplier: how good what it delivers is, by feed and period, "
         "against its own past and the median of the others, and what to mend first. No value of a "
-        "record and no small number is on it.",
+        "record and no small number is on it. The pages lie in reports/scorecards of the home.",
         group_name="deliveries",
         owners=[OWNER],
         kinds={"html"},
@@ -29,11 +29,6 @@ def scorecard() -> dg.Definitions:
     def scorecards(stores: dg.ResourceParam[Stores]) -> dg.MaterializeResult:
         contracts = load_contracts(Settings.from_environment().contracts)
         written = cards.write_scorecards(stores, contracts)
-        return dg.MaterializeResult(
-            metadata={
-                "suppliers": len(written),
-                "folder": str(stores.settings.home / cards.FOLDER),
-            }
-        )
+        return dg.MaterializeResult(metadata={"suppliers": len(written)})
 
     return dg.Definitions(assets=[scorecards])

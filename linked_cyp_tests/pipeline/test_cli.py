@@ -41,6 +41,7 @@ COMMANDS = (
     "review status",
     "review threshold",
     "rollback",
+    "scorecard",
     "status",
     "synthesise",
     "ui",
