@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from linked_cyp.ingest import volume
+from linked_cyp.ingest import gone, losses, volume
+from linked_cyp.ingest.readers import repair
 from linked_cyp_tests.mangled import machine
 from linked_cyp_tests.mangled.__main__ import known_silent, table
 from linked_cyp_tests.mangled.machine import EQUAL, REFUSED, SILENT, Bench, Verdict
@@ -27,9 +32,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def school_census(home: Path) -> Iterator[Bench]:
-    with machine.bench(home, "school_census", home / "bench") as at:
-        yield at
+def bench_of(home: Path) -> Iterator[Callable[[str], Bench]]:
+    """The bench of a feed, made once."""
+    with ExitStack() as stack:
+        made = cache(
+            lambda feed: stack.enter_context(machine.bench(home, feed, home / "bench" / feed))
+        )
+        yield made
 
 
 def test_there_are_at_least_sixty_ways_of_every_kind() -> None:
@@ -52,33 +61,74 @@ def off(*_: Any, **__: Any) -> tuple[()]:
     return ()
 
 
-# A guard, how it is switched off, and a way that only it holds back.
-Off = Callable[[pytest.MonkeyPatch], None]
-GUARDS: dict[str, tuple[str, str, Off]] = {
-    "a census is as large as last term's": (
-        "school_census",
-        "half_the_rows",
-        lambda patch: patch.setattr(volume, "refusals", off),
+@dataclass(frozen=True)
+class Guard:
+    """A way that only this holds back in a feed, and what is switched off: (place, name, as)."""
+
+    feed: str
+    way: str
+    off: tuple[tuple[Any, str, Any], ...]
+
+
+# the module: the package has a function of its name
+refine = sys.modules["linked_cyp.ingest.readers.refine"]
+GUARDS = {
+    "a table is as large as it was": Guard(
+        "pds_demographics", "half_the_rows", ((volume, "refusals", off),)
     ),
-    "a twentieth is no census": (
-        "school_census",
-        "a_twentieth_of_the_rows",
-        lambda patch: patch.setattr(volume, "_out_of", off),
+    "a twentieth is no delivery": Guard(
+        "birth_notification", "a_twentieth_of_the_rows", ((volume, "_out_of", off),)
+    ),
+    "a table that was there is missed": Guard(
+        "pds_demographics", "a_file_left_out", ((volume, "refusals", off),)
+    ),
+    "a birth date that nobody has is missed": Guard(
+        "pds_demographics", "column_emptied", ((gone, "refusals", off),)
+    ),
+    "a column that held values is missed": Guard(
+        "ssda903", "column_emptied", ((gone, "_went", off),)
+    ),
+    "a column may not be lost": Guard(
+        "ssda903", "flags_unreadable", ((losses, "lost_columns", off),)
+    ),
+    "a protective mark that nobody can read protects not everybody": Guard(
+        "pds_demographics", "flags_unreadable", ((losses, "assumed_marks", off),)
+    ),
+    "children of one table are in the other": Guard(
+        "ssda903", "ids_of_one_table_renumbered", ((losses, "orphans", off),)
+    ),
+    "days by which a system says never are none": Guard(
+        "ssda903", "blank_dates_are_low", ((refine, "_impossible", lambda *_: None),)
+    ),
+    "long numbers keep their last digits": Guard(
+        "birth_notification",
+        "numbers_scientific",
+        ((losses, "lost_columns", off), (gone, "refusals", off)),
+    ),
+    "a file ends at the end of a line": Guard(
+        "pds_demographics",
+        "cut_in_the_middle_of_a_line",
+        ((repair, "_is_open", lambda *_: False), (volume, "refusals", off)),
+    ),
+    "day and month have one order in a column": Guard(
+        "pds_demographics",
+        "dates_month_first",
+        ((refine, "_order", lambda *_: "day"), (losses, "lost_columns", off)),
     ),
 }
 
 
-@pytest.mark.parametrize("guard", GUARDS)
+@pytest.mark.parametrize("guard", GUARDS.values(), ids=GUARDS.keys())
 def test_with_a_guard_switched_off_the_machine_finds_it(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, guard: str
+    bench_of: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch, guard: Guard
 ) -> None:
-    feed, way, switch_off = GUARDS[guard]
-    at: Bench = request.getfixturevalue(feed)
-    assert verdict(at, way).result in (EQUAL, REFUSED)
-    switch_off(monkeypatch)
+    at = bench_of(guard.feed)
+    assert verdict(at, guard.way).result in (EQUAL, REFUSED)
+    for place, name, instead in guard.off:
+        monkeypatch.setattr(place, name, instead)
     # what an error check would still find later is not what is asked here
     monkeypatch.setattr(machine, "checks", lambda *_: None)
-    assert verdict(at, way).result == SILENT
+    assert verdict(at, guard.way).result == SILENT
 
 
 def verdict(at: Bench, way: str) -> Verdict:
