@@ -85,7 +85,10 @@ class Line:
 
     @property
     def gap(self) -> float:
-        """How far it lies below the better of the two it is held against."""
+        """How far it lies below the better of the two it is held against; what nobody delivers
+        (a column of another term) is not behind."""
+        if self.share == self.others == 0.0:
+            return 0.0
         against = max((s for s in (self.before, self.others) if s is not None), default=0.0)
         return max(against - self.share, 0.0) if self.share is not None else 0.0
 

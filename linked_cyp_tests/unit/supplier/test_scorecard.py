@@ -103,6 +103,18 @@ def test_a_share_is_held_against_the_period_before_and_the_median_of_the_others(
     assert not brent.line("critical", ("pupil", "need_code")).is_low
 
 
+def test_what_nobody_delivers_this_time_is_nothing_to_mend():
+    made = [Delivered("brent", "toy", "2024", 0, 400, 0)]
+    made[0].add("critical", ("pupil", "need_code"), 400, 400)
+    for supplier in ("brent", "barnet", "ealing", "harrow"):
+        made.insert(0, Delivered(supplier, "toy", "2025", 0, 400, 0))
+        made[0].add("critical", ("pupil", "need_code"), 0, 400)
+    (card,) = cards("brent", CONTRACTS, made)
+    line = card.line("critical", ("pupil", "need_code"))
+    assert (line.share, line.before, line.others) == (0.0, 1.0, 0.0)
+    assert mends([card]) == []
+
+
 def test_fewer_than_three_others_are_not_told(everything):
     two = [d for d in everything[0] if d.supplier in ("brent", "barnet", "ealing")]
     (card,) = cards("brent", CONTRACTS, two)
