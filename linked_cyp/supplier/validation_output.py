@@ -188,6 +188,10 @@ def show(report: ValidationReport, console: Console) -> None:
             console.print(f"\n[bold {'yellow' if kind == 'warning' else 'red'}]{title}[/]")
         for item in mine:
             _show_item(item, console)
+    if report.rules_waiting:
+        console.print("\n[bold]Rules that did not run[/]")
+    for code, reason in report.rules_waiting.items():
+        console.print(escape(f"  Rule {code} {reason}"), style="dim", highlight=False)
     console.print()
     for line in verdict(report):
         console.print(escape(line), highlight=False)

@@ -161,6 +161,16 @@ def test_the_departments_rules_by_file_and_row(feed, returned):
     assert report.acceptable, "the Department's rules do not refuse rows"
 
 
+def test_the_terminal_names_each_rule_that_did_not_run_with_its_reason(returned):
+    report = validate_path(returned / "now", CONTRACTS, year=2023)
+    console = Console(record=True, width=200, file=io.StringIO())
+    show(report, console)
+    printed = console.export_text()
+    assert report.rules_waiting
+    for code, reason in report.rules_waiting.items():
+        assert f"Rule {code} {reason}" in printed
+
+
 def test_last_years_return_lets_its_rules_run(feed, returned):
     report = validate_path(returned / "now", CONTRACTS, year=2023, last=returned / "before")
     assert "203" not in report.rules_waiting
