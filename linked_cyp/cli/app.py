@@ -86,7 +86,9 @@ def keys_create(
 @app.command(epilog="Example: [bold]linked-cyp synthesise --children 5000[/bold]")
 def synthesise(
     children: Annotated[int, typer.Option(min=1, help="How many children.")] = 5000,
-    local_authorities: Annotated[int, typer.Option(min=1, max=33)] = 3,
+    local_authorities: Annotated[
+        int, typer.Option(min=1, max=6, help="How many of the six invented ones.")
+    ] = 3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 1,
 ) -> None:
     """Write an invented population's deliveries, in native formats, into the landing folder."""

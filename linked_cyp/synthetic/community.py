@@ -106,7 +106,7 @@ def _visiting(
         "to_day",
         "area",
         "day",
-        provider=pl.col("area").replace_strict(areas, return_dtype=pl.Int64),
+        provider=pl.col("area").cast(pl.Int64).replace_strict(areas),
         kind=pl.lit(VISITING),
         end=pl.when(ends <= last_day).then(ends).otherwise(FOREVER),
         is_rejected=pl.lit(False),

@@ -131,7 +131,9 @@ def build_need(
     def rows(mask: np.ndarray, **columns: np.ndarray) -> pl.DataFrame:
         chosen = mask & keep
         ids = frame["referral_id"].filter(pl.Series(chosen))
-        return pl.DataFrame({"referral_id": ids, **{k: v[chosen] for k, v in columns.items()}})
+        held = {k: v[chosen] for k, v in columns.items()}
+        typed = {k: text(v) if v.dtype == object else v for k, v in held.items()}
+        return pl.DataFrame({"referral_id": ids, **typed})
 
     reviewed = rng.random(size) < rules["internal_review"]
     assessments = rows(

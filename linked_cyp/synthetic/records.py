@@ -230,7 +230,7 @@ class _Register:
         ]
         missed = self.parameters.errors["sources"]["school"]["surname_change_missed"]
         return observed.with_columns(
-            ethnicity=pl.Series(codes),
+            ethnicity=text(codes),
             uses_known_as=pl.Series(rng.random(observed.height) < 0.5),
             follows_change=pl.Series(rng.random(observed.height) >= missed),
         )

@@ -116,7 +116,8 @@ def synthesise(
         sent = with_faults(make(), parameters.deliveries)
         rng = streams(f"faults {sent.feed} {sent.supplier} {sent.period}")
         write = sent.write or write_delivery
-        written.append((sent, write(home / "landing", contracts[sent.feed], sent, rng)))
+        if _holds_a_file(contracts[sent.feed], sent):
+            written.append((sent, write(home / "landing", contracts[sent.feed], sent, rng)))
         tell(f"{sent.feed} {sent.supplier} {sent.period}", step, len(plan) + 2)
     reference = home / "reference"
     reference.mkdir(parents=True, exist_ok=True)
@@ -134,6 +135,15 @@ def planned(world: World) -> Iterator[Callable[[], Sent]]:
     """Every delivery the suppliers send, feed by feed, each made when called."""
     for deliveries in DELIVERIES:
         yield from deliveries(world)
+
+
+def _holds_a_file(contract: Contract, sent: Sent) -> bool:
+    """Whether there is anything to send: a small authority may have had nothing of a kind."""
+    tables = contract.at(contract.collection_year(sent.period)).tables
+    return any(
+        name in tables and (frame.height or tables[name].required)
+        for name, frame in sent.tables.items()
+    )
 
 
 def _summary(world: World, children: int, written: list[tuple[Sent, Written]]) -> Summary:

@@ -14,7 +14,7 @@ import polars as pl
 
 from linked_cyp.synthetic.education import year_group
 from linked_cyp.synthetic.numbers import hexadecimal
-from linked_cyp.synthetic.parameters import as_days, date_column, day_of, pick
+from linked_cyp.synthetic.parameters import as_days, date_column, day_of, pick, text
 from linked_cyp.synthetic.plans import build_plans
 from linked_cyp.synthetic.records import postcode_on
 from linked_cyp.synthetic.world import World
@@ -140,11 +140,11 @@ class _Return:
     def _keys(self, size: int) -> pl.Series:
         return pl.Series(hexadecimal(self.rng, size, 10) if size else [], dtype=pl.String)
 
-    def _common(self, stem: str, size: int) -> dict[str, list[str] | pl.Series]:
+    def _common(self, stem: str, size: int) -> dict[str, pl.Series]:
         return {
-            "NativeId": [str(self.world.places.areas["number"][self.area])] * size,
+            "NativeId": text([str(self.world.places.areas["number"][self.area])] * size),
             f"{stem}orderseqcolumn": pl.Series(range(1, size + 1), dtype=pl.Int64),
-            "sourceid": [self.sen2_id] * size,
+            "sourceid": text([self.sen2_id] * size),
         }
 
     def _table(

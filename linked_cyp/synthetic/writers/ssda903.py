@@ -133,7 +133,9 @@ class _Return:
 
     def _header(self, leavers: pl.DataFrame) -> pl.DataFrame:
         rules = self.rules
-        children = pl.concat([self.current, leavers]).unique(
+        # care that ended on the first day has an episode in the year, and its child a row here
+        cared_for = self.periods.filter(pl.col("end") >= self.first)
+        children = pl.concat([cared_for, leavers]).unique(
             "person_id", keep="first", maintain_order=True
         )
         known = self.world.registrations.social_care.filter(pl.col("area") == self.area).select(
