@@ -91,10 +91,9 @@ def of_itself(staged: Staged, counts: Iterable[ColumnCount]) -> Iterator[Reason]
     for count in counts:
         table = staged.contract.tables[count.table]
         column = table.column(count.column)
-        nobody = not count.read and not count.unfilled
+        nobody = not count.filled and not count.unfilled
         if count.rows >= FEWEST_ROWS and nobody and names_child(column):
-            held = "cannot be read" if count.filled else "is blank"
-            yield _reason(f"{{column}} {held} in all {count.rows} rows", table, column)
+            yield _reason(f"{{column}} is blank in all {count.rows} rows", table, column)
 
 
 def is_needed(table: Table, column: Column) -> bool:

@@ -149,15 +149,18 @@ def _open(
     if recognition.rule:
         _refuse(con, result, recognition, rows)
         return None
-    result.is_cut = not rows and _is_cut(staged, recognition, path)
+    result.is_cut = not rows and _is_cut(staged, recognition, header.names, path)
     return _Opened(
         *(source, result, path, facts, header.delimiter, header.line_end),
         *(header.names, recognition),
     )
 
 
-def _is_cut(staged: Staged, header: Recognition, path: Path) -> bool:
-    """Whether a file ends in the middle of its header: unended, and short of columns."""
+def _is_cut(staged: Staged, header: Recognition, names: Sequence[str], path: Path) -> bool:
+    """Whether a file ends in the middle of its header: unended, short of columns, and its last
+    name is none that we know."""
+    if len(names) - 1 in header.positions.values():
+        return False
     table = staged.in_force.tables.get(header.table or "")
     lacks = table is not None and any(c.name not in header.positions for c in table.columns)
     return lacks and not path.read_bytes().endswith((b"\n", b"\r"))
