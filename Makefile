@@ -86,22 +86,22 @@ setup: $(READY)
 # A plain Debian python3 has venv but not always pip inside it, so pip works from outside.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes --requirement requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes --no-deps --requirement requirements.lock
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
 $(SPARK_READY): requirements-spark.lock
 	$(PYTHON) -m venv --without-pip $(SPARK)
-	$(PYTHON) -m pip --python $(SPARK)/bin/python install --quiet --require-hashes --requirement $<
+	$(PYTHON) -m pip --python $(SPARK)/bin/python install --quiet --require-hashes --no-deps --requirement $<
 	touch $@
 
 lock:
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-strip-extras --no-emit-index-url --no-header --no-annotate \
+	  --generate-hashes --strip-extras --no-emit-index-url --no-header --no-annotate \
 	  --output-file requirements.lock
 	$(BIN)/uv pip compile requirements-spark.txt --universal --python-version 3.11 \
-	  --generate-hashes --no-strip-extras --no-emit-index-url --no-header --no-annotate \
+	  --generate-hashes --strip-extras --no-emit-index-url --no-header --no-annotate \
 	  --output-file requirements-spark.lock
 
 clean:
