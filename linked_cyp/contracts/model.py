@@ -24,6 +24,7 @@ from open_data_contract_standard.model import (
 )
 
 from linked_cyp.contracts.facts import Dissents, Excludes, FeedWords, PersonFacts, RoleBy
+from linked_cyp.contracts.formats import FORMATS
 from linked_cyp.contracts.house import contract_problems
 from linked_cyp.contracts.vocabulary import (
     ColumnWords,
@@ -462,7 +463,7 @@ def _column(table: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
         unique=bool(prop.unique),
         primary_key_position=prop.primaryKeyPosition or 1 if prop.primaryKey else None,
         date_formats=said.date_formats,
-        pattern=options.get("pattern"),
+        pattern=_pattern(options, where),
         minimum=options.get("minimum"),
         maximum=options.get("maximum"),
         codeset=codesets[said.codeset] if said.codeset else None,
@@ -480,6 +481,16 @@ def _column(table: str, prop: SchemaProperty, codesets: Mapping[str, Codeset]) -
         period_role=said.period_role,
         max_lost_share=said.max_lost_share,
     )
+
+
+def _pattern(options: Mapping[str, Any], where: str) -> str | None:
+    """The column's own pattern, or that of the shared format it names."""
+    named, own = options.get("format"), options.get("pattern")
+    if named is None:
+        return own
+    if own is not None or named not in FORMATS:
+        raise LinkedCypError(f"{where}: a format is one of {', '.join(FORMATS)}, and no pattern")
+    return FORMATS[named]
 
 
 def _codeset(path: Path) -> Codeset:
