@@ -46,6 +46,7 @@ _ORGANISATION = (
     f"{_A}[0-9]{{8}}",  # branches E84001001; statistical codes E09000001
 )
 _CODE = f"({_N}|[0-9]{_N}{{1,3}}|{_A}[0-9]{_N}{{0,2}}|{_A}{{2}}[0-9]{_N}?)"
+_TWO_SIGNS = f"([0-9]{_N}|{_A}[0-9]|[Nn]{{2}}|[Xx]{{2}}|[Zz]{{2}})"
 _ICD10 = f"{_A}[0-9]{{2}}([.]?[0-9]{{0,2}}[ADad]?[*+†-]?|[.]?[Xx](-?[ADad]|[*+†-])?)"
 _READ = f"{_A}[0-9]{{2}}[.]?[0-9]{{0,2}}{_A}?[.]{{0,2}}"
 _SNOMED = "[1-9][0-9]{2,14}(00|10)[0-9]"
@@ -70,6 +71,9 @@ FORMATS: Mapping[str, str] = {
     "place_of_death_code": _closed(_A, *_ORGANISATION),
     # A national code of which no list is verified: one sign, or up to four with a digit early.
     "national_code": _closed(_CODE),
+    # One that is always of two signs: 1 for 01 has lost its zero.
+    "two_sign_code": _closed(_TWO_SIGNS),
+    "two_sign_codes": f"^{_TWO_SIGNS}([|]{_TWO_SIGNS})*$",
     "national_codes": f"^{_CODE}([|]{_CODE})*$",
     "authority_code": _closed("[0-9]{3}", "[0-9]{2}[A-Z]{2}", "[A-Z][0-9]{8}"),
     "authority_or_country_code": _closed("[0-9]{3}", "WAL", "SCO", "NIR", "NUK", "[A-Z][0-9]{8}"),

@@ -39,7 +39,7 @@ OptOut = Literal["national_data_opt_out", "type1_opt_out", "local_objection"]
 Treatment = Literal["keep", "drop", "token", "coarsen_month", "coarsen_year", "coarsen_lsoa"]
 IdentifierType = Literal["nhs_number", "upn", "uln", "postcode"]
 # What in a row says for which period or place it was sent: ingest/periods.py.
-PeriodRole = Literal["year", "term", "day", "authority"]
+PeriodRole = Literal["year", "term", "day", "within", "authority"]
 VolumeLimit = Literal["least", "most", "least_others"]
 
 TREATMENTS: tuple[str, ...] = get_args(Treatment)

@@ -26,8 +26,8 @@ from linked_cyp.ingest.reasons import Reason
 # The share of its rows that a column held before, from which on it is missed when it goes; and the
 # part of the values to be expected that says that it went.
 USED, LEFT = 0.2, 0.05
-# Fewer values than these to be expected: that there are none may be chance (once in a thousand).
-FEWEST_EXPECTED = 7
+# That none of the rows has a value may be chance where it is likelier than this.
+CHANCE = 0.002
 # Rows from which on a key or birth date that nobody has is no chance.
 FEWEST_ROWS = 20
 
@@ -116,14 +116,17 @@ def _went(
     said: set[tuple[str, str]],
 ) -> Iterator[Reason]:
     """The columns in which the supplier's earlier delivery held values and this one holds none."""
-    for table, name, before in _held(con, staged.contract, landed):
+    for table, name, before, of_rows in _held(con, staged.contract, landed):
         item, year = staged.tables.get(table), staged.in_force.tables.get(table)
         declared = {c.name: c for c in year.columns} if year else {}
         if item is None or not item.received or name not in declared or (table, name) in said:
             continue
         count = now.get((table, name))
-        expected = before * (count.rows if count else item.received)
-        if before < USED or expected < FEWEST_EXPECTED:
+        rows = count.rows if count else item.received
+        expected = before * rows
+        # of one row more than there were: that all of few had a value promises nothing
+        cautious = before * of_rows / (of_rows + 1)
+        if before < USED or (1 - cautious) ** rows > CHANCE:
             continue
         if count is None or count.read < LEFT * expected:
             now_ = "missing" if count is None else "blank" if not count.filled else "hardly read"
@@ -136,8 +139,8 @@ def _went(
 
 def _held(
     con: duckdb.DuckDBPyConnection, contract: Contract, landed: LandedDelivery
-) -> list[tuple[str, str, float]]:
-    """(table, column, share read) of the supplier's delivery nearest before this one.
+) -> list[tuple[str, str, float, int]]:
+    """(table, column, share read, rows) of the supplier's delivery nearest before this one.
 
     Of terms, one of the same season: some columns are asked for in one term only. Where none is
     before it, the nearest after it, so that the order of arrival does not matter.
@@ -152,7 +155,7 @@ def _held(
     if found is None:
         return []
     return con.execute(
-        f"SELECT table_name, column_name, (filled - lost) / rows FROM {COLUMN} "
+        f"SELECT table_name, column_name, (filled - lost) / rows, rows FROM {COLUMN} "
         "WHERE delivery_id = ? AND rows > 0 ORDER BY ALL",
         [found[0]],
     ).fetchall()

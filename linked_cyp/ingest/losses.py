@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from linked_cyp.contracts.model import Column, Contract, Table
+from linked_cyp.contracts.model import Column, Contract, Relationship, Table
 from linked_cyp.core.sql import literal, quoted
 from linked_cyp.identity.identifiers import NO_ID
 from linked_cyp.ingest.landing import LandedDelivery
@@ -148,23 +148,23 @@ def repeats(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
 
 
 def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
-    """Why a delivery is refused in which most children of one table have no row in the other."""
+    """Why a delivery is refused in which most that a table refers to has no row in the other."""
     for item in staged.tables.values():
-        for link in item.table.relationships:
-            if not _is_of_children(item.table, link.columns):
-                continue
+        for link in references(staged.contract, item.table):
             other = staged.tables.get(link.to_table)
             if other is None or not _has(item, link.columns) or not _has(other, link.to_columns):
                 continue
             ours, theirs = _list(link.columns), _list(link.to_columns)
-            keys, missing = con.execute(
+            keys, missing, known = con.execute(
                 f"SELECT count(*), count(*) FILTER (k NOT IN (SELECT row({theirs}) "
-                f"FROM {other.relation})) FROM (SELECT DISTINCT row({ours}) AS k "
-                f"FROM {item.relation} "
-                f"WHERE {' AND '.join(f'{quoted(c)} IS NOT NULL' for c in link.columns)})"
-            ).fetchone() or (0, 0)
+                f"FROM {other.relation})), "
+                f"(SELECT count(*) FROM {other.relation} WHERE {_filled_in(link.to_columns)}) "
+                f"FROM (SELECT DISTINCT row({ours}) AS k "
+                f"FROM {item.relation} WHERE {_filled_in(link.columns)})"
+            ).fetchone() or (0, 0, 0)
             if (
                 keys
+                and (known or link in item.table.relationships)
                 and missing / keys > MOST_ORPHANS
                 and (missing >= FEWEST_KEYS or missing == keys)
             ):
@@ -175,6 +175,42 @@ def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
                     item.table.column(link.columns[0]),
                     other.table,
                 )
+
+
+def references(contract: Contract, table: Table) -> Iterator[Relationship]:
+    """What a table refers to: as the contract declares, and by the supplier's own id of a child.
+
+    A table whose children go by an id of the supplier's refers to each required table in which
+    children go by the same id, whether or not the contract says so.
+    """
+    yield from table.relationships
+    declared = {(link.columns, link.to_table) for link in table.relationships}
+    for column in _own_ids(table):
+        of_same = [
+            (other, its.name)
+            for other in contract.tables.values()
+            for its in _own_ids(other)
+            if other is not table and _scope(its) == _scope(column)
+        ]
+        for other, name in [o for o in of_same if o[0].required]:
+            if ((column.name,), other.name) not in declared:
+                yield Relationship((column.name,), other.name, (name,))
+
+
+def _own_ids(table: Table) -> Iterator[Column]:
+    """The columns that alone say who a child is, by an id of the supplier's own."""
+    for alternative in table.person_key:
+        column = table.column(alternative[0])
+        if len(alternative) == 1 and column.type == "string" and not column.identifier_type:
+            yield column
+
+
+def _scope(column: Column) -> str:
+    return column.token_scope or column.name
+
+
+def _filled_in(names: Iterable[str]) -> str:
+    return " AND ".join(f"{quoted(name)} IS NOT NULL" for name in names)
 
 
 def worse_than_before(
@@ -306,12 +342,6 @@ def _lost(item: StagedTable, column: Column, is_id: bool) -> str:
                 f"NOT regexp_full_match({compact}, {literal(f'{POSTCODE_SHAPE}|{NO_ID}')})"
             )
     return f"count(*) FILTER ({' OR '.join(f'({t})' for t in tests)})" if tests else "0"
-
-
-def _is_of_children(table: Table, columns: tuple[str, ...]) -> bool:
-    """Whether a reference is to a child by the supplier's own id, as every table has it."""
-    own = columns in table.person_key and len(table.person_key) == 1
-    return own and not any(table.column(name).identifier_type for name in columns)
 
 
 def _has(item: StagedTable, names: Iterable[str]) -> bool:

@@ -2,8 +2,9 @@
 
 A return in the folder of another period is counted as that period's, and takes the place of what
 was there. Three things are held against the folder: what the contract says a column of the return
-says of itself (``periodRole``: year, term, month, day; ``authority``), the day on which things
-happened, and the names of the files.
+says of itself (``periodRole``: year, term, day; ``authority``) or of what it reports on
+(``within``: the calendar year in which it happened), the day on which things happened, and the
+names of the files.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from linked_cyp.ingest.readers import Staged, StagedTable
 from linked_cyp.ingest.readers.conform import TEXT_PREFIX
 
 TERMS = {"aut": "autumn", "spr": "spring", "sum": "summer"}
+_CALLED = {"within": "year"}
 # Share of the rows that may say another period than the folder: one school's old header, say.
 MOST_OTHERS = 0.05
 # Days after the period's end on which a return may still be closed, and what is dated with it.
@@ -92,7 +94,8 @@ def _said(
     if rows and other / rows > MOST_OTHERS:
         yield (
             f"{table}.{column.name} ({column.physical_name}): {other} of {rows} rows are of another"
-            f" {column.period_role} than the folder {landed.period}"
+            f" {_CALLED.get(column.period_role or '', column.period_role)} than the folder"
+            f" {landed.period}"
         )
 
 
@@ -145,6 +148,10 @@ def _agrees(contract: Contract, column: Column, value: str, landed: LandedDelive
     if column.period_role == "term":
         term = TERMS.get(text[:3])
         return term is None or period.endswith(term)
+    if column.period_role == "within":
+        first, last = span(contract, period)
+        found = re.match(r"(\d{4})(?:\.0)?$", text)
+        return not found or first.year <= int(found[1]) <= last.year
     if column.period_role == "year":
         found = re.match(r"(\d{4})(?:\.0)?(?:\D+\d{2,4})?$", text)
         if not found:
@@ -170,7 +177,8 @@ def _happened(
         first -= dt.timedelta(days=366)  # in a small place nothing may have happened for months
     if staged.contract.period_kind in ("academic_year", "calendar_year"):
         first -= dt.timedelta(days=366)  # a census at its beginning reports on the year before
-        last += dt.timedelta(days=366)  # and results are corrected and dated long after it
+    if staged.contract.period_kind == "academic_year":
+        last += dt.timedelta(days=366)  # results are corrected and dated long after it
     closed = last + dt.timedelta(days=CLOSED_AFTER)
     days = within = ahead = 0
     for item in staged.tables.values():

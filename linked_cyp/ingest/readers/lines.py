@@ -24,6 +24,13 @@ _TOTAL = (
 _WORD_FIRST = r"^\W*[[:alpha:]]{3,}\s*[:=\s]"
 # Words, and nothing like a number of a person: at most six digits together.
 _REMARK = r"[[:alpha:]]{2,}\W+([[:alnum:]]+\W+)*[[:alpha:]]{2,}"
+# What stands under a header to say what its columns hold: types of databases, or a line drawn.
+_TYPE = (
+    r"(n?var)?char2?|nvarchar2?|n?text|string|str|clob|(tiny|small|big|medium)?int(eger)?(8|16|32|64)?"
+    r"|num(ber|eric)?|dec(imal)?|float(32|64)?|double( precision)?|real|money|bool(ean)?|bit"
+    r"|date(time(2|64)?|timeoffset)?|(small|long)?datetime|time(stamp)?|object|category|uuid|guid"
+)
+_TYPE_CELL = rf"(({_TYPE})\s*([(\[][0-9a-z, ]*[)\]])?(\s+(not )?null)?|[-=_~*]{{2,}})"
 _LONG_NUMBER = "[0-9]{7,}|[A-Za-z][0-9]{6,}"
 _MOST_CELLS_OF_A_REMARK = 2
 
@@ -41,10 +48,11 @@ def set_aside(con: duckdb.DuckDBPyConnection, item: StagedTable) -> None:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE odd_lines AS WITH suspect AS (SELECT source_file, "
         f"row_number, "
-        f"{filled} AS filled, {_named_cells(item)} AS named, {_word(item)} AS named_by_word, "
+        f"{filled} AS filled, {_named_cells(item)} AS named, {_type_cells(texts)} AS types, "
+        f"{_word(item)} AS named_by_word, "
         f"coalesce({', '.join(texts)}) AS first FROM {item.relation} WHERE {nobody}) "
         "SELECT source_file, row_number, CASE "
-        "WHEN named = filled THEN 'line__header' "
+        "WHEN named = filled OR types = filled THEN 'line__header' "
         f"WHEN regexp_matches(lower(first), {literal(_TOTAL)}) THEN 'line__total' "
         f"WHEN filled <= {_MOST_CELLS_OF_A_REMARK} AND regexp_matches(first, {literal(_REMARK)}) "
         f"AND NOT regexp_matches(first, {literal(_LONG_NUMBER)}) THEN 'line__remark' "
@@ -109,8 +117,11 @@ def _valid(column: Column) -> str:
     if column.identifier_type in ("nhs_number", "upn", "uln"):
         return f"coalesce(linked_cyp_valid_{column.identifier_type}({value}), false)"
     one_word = rf"regexp_matches({value}, '[0-9]') AND NOT regexp_matches({value}, '\S\s+\S+\s+\S')"
-    words = f"regexp_matches({value}, {literal(_WORD_FIRST)})"
-    return f"coalesce({one_word} AND NOT {words} AND length({value}) <= 80, false)"
+    words = (
+        f"regexp_matches({value}, {literal(_WORD_FIRST)}) OR {_names_itself(column, value)} "
+        f"OR {_type_cells([value])} > 0"
+    )
+    return f"coalesce({one_word} AND NOT ({words}) AND length({value}) <= 80, false)"
 
 
 def _named_cells(item: StagedTable) -> str:
@@ -118,11 +129,22 @@ def _named_cells(item: StagedTable) -> str:
     tests = []
     for name in item.present:
         column = item.table.column(name)
-        known = {normalise(n) for n in (column.physical_name, column.name, *column.aliases)}
-        names = ", ".join(literal(n) for n in sorted(known))
-        text = rf"lower(regexp_replace({item.written(name)}, '\s+', '', 'g'))"
-        tests.append(f"coalesce({text} IN ({names}), false)::INTEGER")
+        test = _names_itself(column, item.written(name))
+        tests.append(f"coalesce({test}, false)::INTEGER")
     return " + ".join(tests)
+
+
+def _names_itself(column: Column, text: str) -> str:
+    """SQL: the cell holds the name of its own column, as in a header."""
+    known = {normalise(n) for n in (column.physical_name, column.name, *column.aliases)}
+    names = ", ".join(literal(n) for n in sorted(known))
+    return rf"lower(regexp_replace({text}, '\s+', '', 'g')) IN ({names})"
+
+
+def _type_cells(texts: list[str]) -> str:
+    """SQL: how many cells say what type a column is of, or belong to a line that was drawn."""
+    tests = (f"regexp_full_match(lower(trim({text})), {literal(_TYPE_CELL)})" for text in texts)
+    return " + ".join(f"coalesce({test}, false)::INTEGER" for test in tests)
 
 
 def _otherwise(table: Table) -> str:

@@ -65,7 +65,10 @@ def refine(con: duckdb.DuckDBPyConnection, staged: Staged, year: int | None) -> 
             column = item.table.column(name)
             if column.type == "string":
                 _text(con, staged, item, column)
-        _dates(con, staged.contract, item, year)
+    _dates(con, staged)
+    for item in staged.tables.values():
+        for column in _moments(item):
+            _impossible(con, item, column, year)
     find_problems(con, staged)
     for item in staged.tables.values():
         _unknown_codes(con, item)
@@ -215,31 +218,38 @@ def _take_over(
     con.execute("DROP TABLE temp.main.spellings")
 
 
-def _dates(
-    con: duckdb.DuckDBPyConnection, contract: Contract, item: StagedTable, year: int | None
-) -> None:
-    """Read the dates that are not written as the contract says, column by column."""
-    columns = [
-        item.table.column(name)
-        for name in item.present
-        if item.table.column(name).type in ("date", "timestamp")
+def _moments(item: StagedTable) -> list[Column]:
+    columns = [item.table.column(name) for name in item.present]
+    return [column for column in columns if column.type in ("date", "timestamp")]
+
+
+def _unread(con: duckdb.DuckDBPyConnection, item: StagedTable) -> list[int]:
+    """Of each column of dates, the cells that are not written as the contract says."""
+    counts = [f"count({item.written(c.name)}) - count({quoted(c.name)})" for c in _moments(item)]
+    if not counts:
+        return []
+    return list(con.execute(f"SELECT {', '.join(counts)} FROM {item.relation}").fetchone() or ())
+
+
+def _dates(con: duckdb.DuckDBPyConnection, staged: Staged) -> None:
+    """Read the dates that are not written as the contract says, column by column.
+
+    One program wrote the whole delivery: where no date of a column tells day from month, the other
+    columns do, of whatever table.
+    """
+    unread = [
+        (item, column, cells)
+        for item in staged.tables.values()
+        for column, cells in zip(_moments(item), _unread(con, item), strict=True)
     ]
-    if not columns:
+    if not any(cells for _, _, cells in unread):
         return
-    unread = ", ".join(f"count({item.written(c.name)}) - count({quoted(c.name)})" for c in columns)
-    counts = con.execute(f"SELECT {unread} FROM {item.relation}").fetchone() or ()
-    open_columns = [c for c, n in zip(columns, counts, strict=True) if n]
-    if open_columns:
-        orders = {c.name: _order(con, item, c) for c in columns}
-        elsewhere = "month" in orders.values() and "day" not in orders.values()
-        for column in columns:
-            month_first = orders[column.name] == "month" or (
-                elsewhere and orders[column.name] == "either"
-            )
-            if month_first or column in open_columns:
-                _read_again(con, item, column, month_first)
-    for column in columns:
-        _impossible(con, item, column, year)
+    orders = [_order(con, item, column) for item, column, _ in unread]
+    elsewhere = "month" in orders and "day" not in orders
+    for (item, column, cells), order in zip(unread, orders, strict=True):
+        month_first = order == "month" or (elsewhere and order == "either")
+        if month_first or cells:
+            _read_again(con, item, column, month_first)
 
 
 def _order(con: duckdb.DuckDBPyConnection, item: StagedTable, column: Column) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from linked_cyp.contracts.model import Column
+from linked_cyp.ingest.losses import references
 from linked_cyp_tests.mangled.files import Delivery, Sheet, line
 from linked_cyp_tests.mangled.ways.registry import (
     Rows,
@@ -266,10 +267,9 @@ def _one_table(delivery: Delivery, change: Callable[[str, Column], str]) -> Deli
     if len(sheets) < 2:
         return None
     for name, sheet in sheets.items():
-        links = {c for r in sheet.table.relationships for c in r.columns}
-        shared = {c for key in sheet.table.person_key for c in key}
-        places = sheet.places(lambda c: is_id(c) and (c.name in links or c.name in shared))  # noqa: B023
-        made = sheet.mapped(places, change)
+        links = {r.columns[0] for r in references(delivery.contract, sheet.table)}
+        places = sheet.places(lambda c: is_id(c) and c.name in links)  # noqa: B023
+        made = sheet.mapped(places, lambda cell, c: change(cell, c) if cell.strip() else cell)
         if made != sheet:
             return delivery.with_files({**delivery.files, name: made.encoded()})
     return None
