@@ -180,20 +180,21 @@ def orphans(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
 def references(contract: Contract, table: Table) -> Iterator[Relationship]:
     """What a table refers to: as the contract declares, and by the supplier's own id of a child.
 
-    A table whose children go by an id of the supplier's refers to each required table in which
-    children go by the same id, whether or not the contract says so.
+    A table whose children go by an id of the supplier's, of which the contract declares nothing,
+    refers to the first required table in which children go by the same id.
     """
     yield from table.relationships
-    declared = {(link.columns, link.to_table) for link in table.relationships}
+    declared = {link.columns for link in table.relationships}
     for column in _own_ids(table):
         of_same = [
             (other, its.name)
             for other in contract.tables.values()
             for its in _own_ids(other)
-            if other is not table and _scope(its) == _scope(column)
+            if other.required and _scope(its) == _scope(column)
         ]
-        for other, name in [o for o in of_same if o[0].required]:
-            if ((column.name,), other.name) not in declared:
+        if of_same and (column.name,) not in declared:
+            other, name = of_same[0]
+            if other is not table:
                 yield Relationship((column.name,), other.name, (name,))
 
 
