@@ -76,7 +76,7 @@ def parsed(text: str) -> Block:
 def own_cases(feed: str) -> tuple[OwnCase, ...]:
     """Every case of a return: of each rule, the ones that fail and the ones that pass."""
     found = []
-    files = [OWN / f"{feed}.yaml", OWN / f"{feed}_by_hand.yaml"]
+    files = sorted(OWN.glob(f"{feed}*.yaml"))
     for entry in (e for file in files for e in yaml.safe_load(file.read_text(encoding="utf-8"))):
         head = (feed, str(entry["code"]), int(entry["year"]), entry["text"])
         found += [
