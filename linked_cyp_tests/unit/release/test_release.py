@@ -315,8 +315,21 @@ REFUSALS = {
     "curated.child.sex_code holds a hash": (
         "UPDATE warehouse.curated.child SET sex_code = md5(sex_code) WHERE record_key = 1"
     ),
-    "curated.child.sex_code holds NHS numbers": (
-        "UPDATE warehouse.curated.child SET sex_code = '943 476 5919'"
+    **{
+        f"curated.child.sex_code holds {what}": (
+            f"UPDATE warehouse.curated.child SET sex_code = '{text}' WHERE record_key = 1"
+        )
+        for what, text in {
+            "a number of ten digits": "943 476 5919",
+            "a long number": "9434765919",
+            "a telephone number": "Ring 07700 900123.",
+            "an e-mail address": "m.begum@example.org",
+            "a date": "born 04/05/2010",
+            "a name": "Aaliyah",
+        }.items()
+    },
+    "sex_code holds a long number": (  # a unique learner number in a sentence
+        "UPDATE warehouse.curated.child SET sex_code = 'ULN 9000000035' WHERE record_key = 1"
     ),
     "cohort.admission.nights holds NHS numbers": (
         "UPDATE warehouse.cohort.admission SET nights = 9434765919 WHERE nights = 1"
