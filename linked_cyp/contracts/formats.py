@@ -27,6 +27,7 @@ _TRUSTS = (
 _BOARDS = (
     *("QOC", "QOP", "QOQ", "QOX", "QUA", "QUE", "QUY", "QWE", "QWO", "QWU", "QXU", "QYG"),
 )  # integrated care boards
+REGISTERED = frozenset((*_TRUSTS, *_BOARDS))
 _C = "[B-DF-HJ-NP-TV-XZ]"
 _A = "[A-Za-z]"
 _N = "[0-9A-Za-z]"

@@ -159,6 +159,7 @@ def _formal_names(place: int) -> dict[str, str]:
     return {form: names[place - 1] for form, names in chosen.items() if len(names) >= place}
 
 
+@cache
 def familiar_names() -> frozenset[str]:
     """Every forename of ``nicknames.csv``, formal or familiar, in capitals."""
     return frozenset(_formal_names(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -10,18 +10,24 @@ import duckdb
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import quoted
 from linked_cyp.release.build import ID_PATTERN, OPERATIONAL, ReleaseColumn, ReleaseTable
-from linked_cyp.release.shapes import LONG_NUMBER, long_numbers, shaped
+from linked_cyp.release.shapes import shapes_of
 
 # Nothing that research counts or measures is this large; 63-bit tokens are.
 LARGEST_NUMBER = 2**40
 _WHOLE = ("BIGINT", "UBIGINT", "HUGEINT", "UINTEGER", "INTEGER")
 
 
-def check_release(path: Path, tables: Sequence[ReleaseTable], counts: Mapping[str, int]) -> None:
+def check_release(
+    path: Path,
+    tables: Sequence[ReleaseTable],
+    counts: Mapping[str, int],
+    codes: Collection[str] = (),
+) -> None:
     """Refuse the file unless it holds what was planned, documented, and nothing like an identifier.
 
     Args:
         counts: rows of each ``zone.table`` in the warehouse.
+        codes: declared codes, some of which are forenames too.
 
     Raises:
         LinkedCypError: names every table or column that fails, and why.
@@ -30,7 +36,7 @@ def check_release(path: Path, tables: Sequence[ReleaseTable], counts: Mapping[st
         problems = [
             *_contents(con, tables, counts),
             *_comments(con),
-            *_values(con, tables),
+            *_values(con, tables, codes),
         ]
     if problems:
         raise LinkedCypError("release refused: " + "; ".join(problems))
@@ -86,7 +92,9 @@ def _comments(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
         yield f"{name} has no comment"
 
 
-def _values(con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]) -> Iterator[str]:
+def _values(
+    con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable], codes: Collection[str]
+) -> Iterator[str]:
     """What columns hold and should not; each table is read once for all of them."""
     for table in tables:
         asked: list[tuple[str, str]] = []
@@ -100,9 +108,12 @@ def _values(con: duckdb.DuckDBPyConnection, tables: Sequence[ReleaseTable]) -> I
                 f"SELECT {', '.join(sql for _, sql in asked)} FROM {table.relation}"
             ).fetchall()[0]
             yield from (words for (words, _), held in zip(asked, found, strict=True) if held)
-        for column in table.columns:
-            if _is_text(column) and long_numbers(_long(con, table, column)):
-                yield f"{table.zone}.{table.name}.{column.name} holds a long number"
+        for column in filter(_is_text, table.columns):
+            place = f"{table.zone}.{table.name}.{column.name}"
+            shapes = {
+                what for text in _texts(con, table, column) for what in shapes_of(text, codes)
+            }
+            yield from (f"{place} holds {what}" for what in sorted(shapes))
 
 
 def _suspicions(column: ReleaseColumn) -> Iterator[tuple[str, str]]:
@@ -118,27 +129,23 @@ def _suspicions(column: ReleaseColumn) -> Iterator[tuple[str, str]]:
     if is_number:
         yield "numbers as large as tokens", f"bool_or(abs({name}) > {LARGEST_NUMBER})"
         yield "NHS numbers", f"bool_or({_nhs_check(name)})"
-    if _is_text(column):
-        for what, sql in shaped(f"CAST({name} AS VARCHAR)"):
-            yield what, f"bool_or({sql})"
 
 
 def _is_text(column: ReleaseColumn) -> bool:
     return not column.is_id and ("VARCHAR" in column.type or column.type.startswith("ENUM"))
 
 
-def _long(
+def _texts(
     con: duckdb.DuckDBPyConnection, table: ReleaseTable, column: ReleaseColumn
 ) -> Iterator[str]:
-    """The distinct cells with a run of nine digits: few, and never shown."""
+    """The distinct texts of a column: codes and labels, so they are few."""
     name = quoted(column.name)
     cell = f"unnest({name})" if column.type.endswith("[]") else name
     found = con.execute(
-        f"SELECT text FROM (SELECT DISTINCT CAST({cell} AS VARCHAR) AS text FROM {table.relation})"
-        f" WHERE regexp_matches(text, '{LONG_NUMBER}')"
+        f"SELECT DISTINCT CAST({cell} AS VARCHAR) FROM {table.relation} WHERE {name} IS NOT NULL"
     )
     while rows := found.fetchmany(1_000):
-        yield from (text for (text,) in rows)
+        yield from (text for (text,) in rows if text is not None)
 
 
 def _nhs_check(name: str) -> str:

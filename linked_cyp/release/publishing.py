@@ -30,6 +30,7 @@ from linked_cyp.release.gate import gate
 from linked_cyp.release.known_problems import known_problem_table
 from linked_cyp.release.link_quality import link_quality_table
 from linked_cyp.release.project import Project, load_project
+from linked_cyp.release.shapes import declared_codes
 from linked_cyp.stores.door import Stores
 
 # What makes two releases the same; when, why it was run again and by whom do not.
@@ -109,7 +110,8 @@ def publish(
                     record.write(con, record.release_table(values))
                 con.execute(f"CHECKPOINT {build.FRESH}")
                 con.execute(f"DETACH {build.FRESH}")
-        check_release(place, tables, counts)
+        codes = declared_codes(contracts, settings.dbt_project / "seeds")
+        check_release(place, tables, counts, codes)
         with stores.connect(identifiable="ro") as con:  # nothing is withdrawn until it is out
             if truth.read(con, contracts, policy) != told:
                 _refuse_for(["the ledger changed while the release was made: refresh"])

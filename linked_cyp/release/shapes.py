@@ -10,10 +10,14 @@ Verhoeff check digit), Royal Mail postcode formats, Ofcom numbering plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import csv
+import re
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
-from linked_cyp.core.sql import literal
+from linked_cyp.contracts.formats import REGISTERED
+from linked_cyp.contracts.model import Contract
 from linked_cyp.identity.names import familiar_names
 
 # Shapes that only an identity has; codes in use (LSOA, URN, ICD-10, SNOMED, BNF) have others.
@@ -29,20 +33,37 @@ SHAPES: Mapping[str, str] = {
     r"|\b[0-3]?[0-9][/.][01]?[0-9][/.](19|20)?[0-9]{2}\b",
     "a number of ten digits": r"(^|[^0-9])[0-9]{3}[ -][0-9]{3}[ -][0-9]{4}([^0-9]|$)",
 }
-LONG_NUMBER = "[0-9]{9}"
+_COMPILED = {what: re.compile(pattern) for what, pattern in SHAPES.items()}
+_LONG_NUMBER = re.compile("[0-9]{9}")
 
 
-def shaped(text: str) -> Iterator[tuple[str, str]]:
-    """Each shape and the SQL, over an expression of text, that is true of a cell that has it."""
-    for what, pattern in SHAPES.items():
-        yield what, f"regexp_matches({text}, {literal(pattern)})"
-    names = ", ".join(map(literal, sorted(familiar_names())))
-    yield "a name", f"upper(trim({text})) IN ({names})"
+def shapes_of(text: str, codes: Collection[str] = ()) -> Iterator[str]:
+    """What of an identity a cell looks like.
+
+    Args:
+        codes: declared codes, some of which are forenames too (the languages DAN and SAM).
+    """
+    yield from (what for what, pattern in _COMPILED.items() if pattern.search(text))
+    if _LONG_NUMBER.search(text) and not is_snomed(text):
+        yield "a long number"
+    if text.strip().upper() in familiar_names() and text not in codes:
+        yield "a name"
 
 
-def long_numbers(cells: Iterable[str]) -> bool:
-    """Whether any cell has a run of nine digits and is no SNOMED CT identifier."""
-    return any(not is_snomed(cell) for cell in cells)
+def declared_codes(contracts: Mapping[str, Contract], seeds: Path) -> frozenset[str]:
+    """Every code that a contract or a seed of the models declares."""
+    found = {
+        code
+        for contract in contracts.values()
+        for table in contract.tables.values()
+        for column in table.columns
+        if column.codeset
+        for code in column.codeset.values
+    }
+    for path in sorted(seeds.rglob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            found |= {cell for row in csv.reader(file) for cell in row}
+    return frozenset(found) | REGISTERED
 
 
 def is_snomed(text: str) -> bool:
