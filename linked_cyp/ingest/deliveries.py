@@ -20,7 +20,7 @@ from linked_cyp.contracts.model import Contract, Table
 from linked_cyp.core.errors import LinkedCypError, value_free
 from linked_cyp.core.sql import insert, literal, quoted, transaction
 from linked_cyp.identity.keys import Keys
-from linked_cyp.ingest import gone, ledger, losses, periods, refusals, volume
+from linked_cyp.ingest import gone, ledger, losses, periods, refusals, same_people, volume
 from linked_cyp.ingest.archive import archive, located
 from linked_cyp.ingest.encoded import received
 from linked_cyp.ingest.landing import (
@@ -246,6 +246,8 @@ def _reasons(
     if not reasons and not ledger.is_allowed(con, landed.delivery_id):
         reasons += map(str, losses.repeats(con, staged))
     reasons += [] if reasons else map(str, gone.refusals(con, landed, staged, columns))
+    if not reasons and not ledger.is_allowed(con, landed.delivery_id):
+        reasons += map(str, same_people.refusals(con, landed, staged))
     reasons += [] if reasons else losses.worse_than_before(con, landed, columns)
     if any(ledger.UNLESS_TOLD in reason for reason in reasons):
         reasons.append(ledger.how_to_allow(landed.delivery_id))

@@ -34,6 +34,8 @@ MOST_ORPHANS = 0.5
 FEWEST_KEYS = 3
 # Of a mark that protects, the share of rows in which it may be set only as it cannot be read.
 MOST_ASSUMED, FEWEST_ASSUMED = 0.5, 7
+# Of numbers for which the contract has limits, the share that may be beyond them.
+MOST_OUTSIDE, FEWEST_OUTSIDE = 0.5, 4
 # Of a table without a key, the share of rows that may be the same as another one.
 MOST_REPEATED, FEWEST_REPEATED = 0.45, 10
 # By how much, as a share of the filled cells, a newer version may read worse.
@@ -120,6 +122,37 @@ def collisions(staged: Staged) -> Iterator[Reason]:
         for name in sorted(item.collided):
             says = "{column} has ids that differ by leading zeros only"
             yield Reason("column__collided", says, item.table, item.table.column(name))
+
+
+def out_of_range(con: duckdb.DuckDBPyConnection, staged: Staged) -> Iterator[Reason]:
+    """Why a delivery is refused of which most numbers of a column cannot be: of another unit, with
+    another sign, or another column's. A few are reported by the checks."""
+    for item in staged.tables.values():
+        columns = [item.table.column(name) for name in item.present]
+        bounded = [(c, _outside(c)) for c in columns if c.type in ("integer", "number")]
+        asked = [(c, outside) for c, outside in bounded if outside]
+        if not asked:
+            continue
+        counts = con.execute(
+            "SELECT "
+            + ", ".join(f"count({quoted(c.name)}), count(*) FILTER ({o})" for c, o in asked)
+            + f" FROM {item.relation}"
+        ).fetchone() or (0, 0) * len(asked)
+        for place, (column, _) in enumerate(asked):
+            filled, outside = counts[2 * place : 2 * place + 2]
+            if outside >= FEWEST_OUTSIDE and outside > MOST_OUTSIDE * filled:
+                says = (
+                    f"{{column}}: {outside} of {filled} numbers are outside what the contract says"
+                )
+                yield Reason("column__range", says, item.table, column)
+
+
+def _outside(column: Column) -> str:
+    """SQL that is true of a number that the contract does not allow; empty where it allows all."""
+    low, high = column.minimum, column.maximum
+    tests = [] if low is None else [f"{quoted(column.name)} < {low}"]
+    tests += [] if high is None else [f"{quoted(column.name)} > {high}"]
+    return " OR ".join(tests)
 
 
 def assumed_marks(staged: Staged) -> Iterator[Reason]:

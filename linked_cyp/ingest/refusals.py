@@ -87,6 +87,7 @@ def contents(
     contract = staged.contract
     yield from losses.lost_columns(contract, counts)
     yield from losses.collisions(staged)
+    yield from losses.out_of_range(con, staged)
     yield from losses.assumed_marks(staged)
     yield from losses.orphans(con, staged)
     yield from gone.unprotected(staged)

@@ -211,6 +211,11 @@ _REFUSAL: Mapping[str, tuple[str, str]] = {
         "Two ids become one when zeros at the front are dropped, which spreadsheets do. "
         f"{_SPREADSHEET}.",
     ),
+    "column__range": (
+        "{column} in the unit of the return's guidance",
+        "Most numbers of this column cannot be: look at their unit and sign, and whether the "
+        "column holds something else.",
+    ),
     "column__protects": (
         "the column {column} in {table}",
         "This column says which children must be protected. Export the table again with it.",

@@ -12,6 +12,7 @@ from linked_cyp_tests.mangled.ways import (  # isort: skip  # noqa: F401
     sheets,
     content,
     returns,
+    swapped,
     packing,
 )
 from linked_cyp_tests.mangled.ways.registry import WAYS, Way, is_day, later, moment

@@ -135,7 +135,7 @@ def test_ids_that_were_rounded_or_would_join_two_children_are_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, ids: tuple[str, ...], said: str | None
 ) -> None:
     every = [*ids, *(f"C{n}" for n in range(30 - len(ids)))]
-    rows = "".join(f"{n},01/05/2012,01/02/2025,x,\n" for n in every)
+    rows = "".join(f"{n},{1 + at:02}/05/2012,01/02/2025,x,\n" for at, n in enumerate(every))
     outcome = take(con, FEED, land(tmp_path, {"child.csv": ",".join(NAMES) + "\n" + rows}))
     assert (outcome.status == "accepted") is (said is None), outcome.reason
     assert said is None or said in (outcome.reason or "")
