@@ -149,6 +149,15 @@ def validate(
             "--values", help="The report shows children and values: your own return only."
         ),
     ] = False,
+    postcodes: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="ONSPD or NSPL, for the rules about where children are placed; by default the "
+            "one of this installation, where there is one.",
+        ),
+    ] = None,
 ) -> None:
     """Check a return before sending it: what is wrong, by file, table, row and rule.
 
@@ -161,13 +170,17 @@ def validate(
     from linked_cyp.supplier.validation import validate_path
     from linked_cyp.supplier.validation_output import show, write_report
 
+    settings = Settings.from_environment()
+    if postcodes is None and settings.postcodes.is_file():
+        postcodes = settings.postcodes
     report = validate_path(
         path,
-        Settings.from_environment().contracts,
+        settings.contracts,
         feed=feed,
         year=year,
         last=last_year,
         values=values,
+        postcodes=postcodes,
     )
     show(report, console)
     if report_to is not None:

@@ -78,6 +78,7 @@ def check_delivery(
     last: Tables | None = None,
     *,
     values: bool = False,
+    postcodes: duckdb.DuckDBPyRelation | None = None,
 ) -> RulesRun:
     """Run the rules of a staged delivery's return.
 
@@ -86,14 +87,17 @@ def check_delivery(
         year: the year in which the collection ends.
         last: last year's tables, from :func:`keep_as_last_year`.
         values: whether failures carry the values of the affected fields.
+        postcodes: postcode (without a blank) and la_code, for the rules about where children are
+            placed.
 
     Raises:
         LinkedCypError: there are no rules for the return or the year, or one cannot run.
     """
     feed = staged.contract.feed
     tables = staged_tables(con, staged)
-    rules = {rule.code: rule for rule in runnable_rules(feed, year, tables, last)}
-    run_rules(con, feed, year, tables, last)
+    facts = {"postcode_directory": postcodes}
+    rules = {rule.code: rule for rule in runnable_rules(feed, year, tables, last, facts)}
+    run_rules(con, feed, year, tables, last, facts)
     with value_free("gathering the rows that fail"):
         found = con.execute(
             f'SELECT code, "table", row_id // {_ROWS_IN_A_FILE} AS file, '
@@ -118,7 +122,7 @@ def check_delivery(
                 )
             )
     con.execute(f"DROP TABLE temp.main.{RESULT}")
-    return RulesRun(tuple(failures), len(rules), waiting_rules(feed, year, tables, last))
+    return RulesRun(tuple(failures), len(rules), waiting_rules(feed, year, tables, last, facts))
 
 
 def _written(con: duckdb.DuckDBPyConnection, item: StagedTable) -> duckdb.DuckDBPyRelation:

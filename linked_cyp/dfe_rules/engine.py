@@ -55,7 +55,8 @@ def run_rules(
         metadata: ``collection_start`` and ``collection_end`` (dates; otherwise the financial year
             that ends in ``year``), ``localAuthority`` (its code), ``provider_info`` (a relation of
             Ofsted's providers: URN, POSTCODE, PLACE_CODES, PROVIDER_CODES, REG_END,
-            LA_CODE_INFERRED). Rules that need what is not given do not run.
+            LA_CODE_INFERRED), ``postcode_directory`` (a relation of postcode, without a blank, and
+            la_code; makes the area of placements). Rules that need what is not given do not run.
         codes: only these rules.
 
     Returns:
@@ -125,19 +126,33 @@ def waiting_rules(
     present = {
         f"{name}.{column}"
         for name, relation in given.items()
-        for column in _columns(known.tables[name.removesuffix("_last")], relation)
+        for column in (
+            *_columns(known.tables[name.removesuffix("_last")], relation),
+            *_makes(known, name, given),
+        )
     }
     has_area = (metadata or {}).get("localAuthority") is not None
     reasons = {}
     for rule in load_rules(feed, year):
         lacks = _lacks(known, rule, names)
-        if any(d not in present for d in rule.derived if d.split(".")[0] in given):
-            lacks.append("a directory of postcodes, for the distance and area of placements")
+        absent = [d.split(".") for d in sorted(rule.derived - present)]
+        lacks += [known.tables[t].derived[column].lacking for t, column in absent if t in given]
         if rule.needs_authority and not has_area:
             lacks.append("the authority's own code")
         if lacks:
             reasons[rule.code] = "needs " + " and ".join(lacks)
     return reasons
+
+
+def _makes(known: Definitions, name: str, given: Iterable[str]) -> dict[str, str]:
+    """The columns that SQL makes in a table where they are not given, with that SQL."""
+    layout, names = known.tables[name.removesuffix("_last")], set(given)
+    derived = {
+        column: of.sql
+        for column, of in layout.derived.items()
+        if of.sql and tables_read(known, of.sql) <= names
+    }
+    return {**layout.computed, **derived}
 
 
 def _lacks(known: Definitions, rule: Rule, names: set[str]) -> list[str]:
@@ -226,9 +241,12 @@ class _Run:
         last = "_last" if name.endswith("_last") else ""
         computed = {}
         if relation is not None:
-            for column, sql in layout.computed.items():
+            for column, sql in _makes(self.known, name, self.given).items():
                 if column not in _columns(layout, relation):
                     for inner in tables_read(self.known, sql):
+                        if inner in self.known.outside:  # the same for both years
+                            self.table(inner)
+                            continue
                         self.table(inner + last)
                         sql = sql.replace(f"FROM {inner}", f"FROM {inner}{last}")
                     computed[column] = sql

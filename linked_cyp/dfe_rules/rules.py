@@ -31,11 +31,21 @@ Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A column that no supplier writes: what is ``lacking`` without it, in words, and the SQL that
+    makes it where the tables that it reads are given; "" where nothing makes it."""
+
+    lacking: str
+    sql: str = ""
+
+
+@dataclass(frozen=True)
 class Layout:
     """One table as the rules see it.
 
     ``dates`` are parsed; the text stays beside them as ``<column>_text``. ``derived`` columns are
-    not part of what a supplier writes: rules that use one do not run where it is not given.
+    not part of what a supplier writes: rules that use one do not run where it is neither given nor
+    made.
     ``computed`` columns are made by SQL where they are not given. ``aliases`` are other names
     under which a table or a column is accepted.
     """
@@ -43,7 +53,7 @@ class Layout:
     name: str
     columns: tuple[str, ...]
     dates: frozenset[str]
-    derived: frozenset[str]
+    derived: Mapping[str, Derived]
     computed: Mapping[str, str]
     aliases: Mapping[str, str]
 
@@ -144,7 +154,7 @@ def _layout(name: str, spec: Mapping[str, Any]) -> Layout:
             *spec.get("computed", ()),
         ),
         dates=frozenset(spec.get("dates", ())),
-        derived=frozenset(spec.get("derived", ())),
+        derived={column: Derived(**of) for column, of in spec.get("derived", {}).items()},
         computed=spec.get("computed", {}),
         aliases=spec.get("aliases", {}),
     )
@@ -258,7 +268,7 @@ def _rule(feed: str, year: int, entry: Mapping[str, Any]) -> Rule:
             f"{name}.{column}"
             for name, layout in known.tables.items()
             if name in reads
-            for column in layout.derived & words
+            for column in layout.derived.keys() & words
         ),
         needs_authority="local_authority" in words,
     )

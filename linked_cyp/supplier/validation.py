@@ -188,6 +188,7 @@ def validate_path(
     year: int | None = None,
     last: Path | None = None,
     values: bool = False,
+    postcodes: Path | None = None,
 ) -> ValidationReport:
     """Validate a file, or the files of a folder, as one delivery.
 
@@ -198,10 +199,12 @@ def validate_path(
         year: collection year; by default the one that the return says it is of.
         last: last year's return, for the rules that compare with it.
         values: whether the report carries children's ids and the values of their rows.
+        postcodes: the postcode directory as published, for the rules about where children are
+            placed; without it they do not run.
 
     Raises:
-        LinkedCypError: nothing to read, no feed given and none recognised, or ``year`` or ``last``
-            contradict what the files say.
+        LinkedCypError: nothing to read, no feed given and none recognised, ``year`` or ``last``
+            contradict what the files say, or ``postcodes`` is no such directory.
     """
     return validate_files(
         _contracts(contracts_folder, feed),
@@ -212,6 +215,7 @@ def validate_path(
         last=_files(last) if last else (),
         last_whole=last is not None and last.is_dir(),
         values=values,
+        postcodes=postcodes,
     )
 
 
@@ -233,6 +237,7 @@ def validate_files(
     last: Sequence[SourceFile] = (),
     last_whole: bool = True,
     values: bool = False,
+    postcodes: Path | None = None,
 ) -> ValidationReport:
     """Validate files as one delivery of whichever feed they are of; see :func:`validate_path`."""
     if feed is not None and feed not in contracts:
@@ -245,7 +250,9 @@ def validate_files(
         taken = agreed_year(year, found_year(contract, files, work, today), whole)
         if last:
             _must_be_last_year(contract, last, taken, work, last_whole)
-    report = validate(contract, files, taken.year, whole=whole, last=last, values=values)
+    report = validate(
+        contract, files, taken.year, whole=whole, last=last, values=values, postcodes=postcodes
+    )
     return replace(report, reason=taken.reason)
 
 
@@ -282,6 +289,7 @@ def validate(
     whole: bool = True,
     last: Sequence[SourceFile] = (),
     values: bool = False,
+    postcodes: Path | None = None,
 ) -> ValidationReport:
     """Validate files against a contract at a collection year.
 
@@ -289,11 +297,15 @@ def validate(
         whole: the files are all there is, so a required table must be among them.
         last: last year's return, for the Department's rules that compare with it.
         values: whether the report carries children's ids and the values of their rows.
+        postcodes: the postcode directory as published, for the rules about where children are
+            placed.
 
     Raises:
-        LinkedCypError: reading failed for a reason that is not the files'.
+        LinkedCypError: reading failed for a reason that is not the files', or there is no such
+            postcode directory.
     """
     by_department = has_rules(contract.feed, year)
+    places = _places(postcodes) if postcodes and by_department else None
     # a return is small: a second thread would cost more than it does
     with (
         tempfile.TemporaryDirectory(prefix="linked-cyp-") as folder,
@@ -308,7 +320,16 @@ def validate(
             value_free("validating"),
             stage_delivery(con, contract, files, Path(folder), year) as staged,
         ):
-            return _report(con, staged, files, year, before, whole, by_department, values)
+            known = None if places is None else con.from_arrow(places)
+            return _report(con, staged, files, year, before, whole, by_department, values, known)
+
+
+def _places(directory: Path) -> Any:
+    """Postcode (without a blank) and local authority of a directory, as an Arrow table."""
+    from linked_cyp.pseudonymise.reference import load_postcodes
+
+    places = load_postcodes(directory).select("postcode", "la_code")
+    return places.with_columns(places["postcode"].str.replace_all(" ", "")).to_arrow()
 
 
 def _last_year(con: duckdb.DuckDBPyConnection, staged: Staged, names: Mapping[int, str]) -> Tables:
@@ -330,6 +351,7 @@ def _report(
     whole: bool,
     by_department: bool,
     values: bool,
+    places: duckdb.DuckDBPyRelation | None,
 ) -> ValidationReport:
     contract = staged.contract
     names = {file.index: file.name for file in files}
@@ -341,7 +363,7 @@ def _report(
     findings.sort(key=lambda f: (f.severity, f.file, f.table or "", f.column or "", f.rule))
     run = RulesRun((), 0, {})
     if by_department:
-        run = check_delivery(con, staged, names, year, before, values=values)
+        run = check_delivery(con, staged, names, year, before, values=values, postcodes=places)
     unassigned = sum(r.unassigned for r in staged.files)
     left_out = sum(c["harmless"] for c in counts)
     return ValidationReport(

@@ -317,6 +317,55 @@ def test_a_new_episode_that_needs_a_continuation_may_have_no_start(
     assert failing(con, "388", Episodes=episodes) == {("Episodes", 0)}
 
 
+def directory(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+    return table(
+        con,
+        postcode=["AB12CD", "NW105AB", "JE11AA", "CF101AA"],
+        la_code=["E06000001", "E09000005", None, "W06000015"],
+    )
+
+
+def test_the_area_of_a_placement_is_that_of_its_postcode(con: duckdb.DuckDBPyConnection) -> None:
+    """Written in any way; islands that no directory has an area for are known by their letters."""
+    places = {"postcode_directory": directory(con)}
+    episodes = {
+        "CHILD": ["a", "b", "c", "d", "e", "f"],
+        "LS": ["C2", "C2", "C2", "V3", "C2", "C2"],
+        "PL_POST": ["ab1 2cd", "ZZ9 9ZZ", "JE1 1AA", "NW10 5AB", None, "IM1 1AA"],
+    }
+    assert failing(con, "169", Episodes=episodes, metadata=places) == {
+        ("Episodes", 1),
+        ("Episodes", 4),
+    }
+    assert failing(con, "420", Episodes=episodes, metadata=places) == {("Episodes", 3)}
+    assert failing(con, "169", Episodes=episodes) == set(), "without a directory it does not run"
+    abroad = {
+        "CHILD": ["a", "b", "c"],
+        "URN": ["SC1"] * 3,
+        "PL_POST": ["CF10 1AA", "JE1 1AA", "AB1 2CD"],
+    }
+    outside = failing(con, "243", 2026, Episodes=abroad, metadata=places)
+    assert outside == {("Episodes", 0), ("Episodes", 1)}
+
+
+def test_what_a_return_gives_itself_is_not_made_anew(con: duckdb.DuckDBPyConnection) -> None:
+    episodes = {"CHILD": ["a"], "LS": ["C2"], "PL_POST": ["ZZ9 9ZZ"], "PL_LA": ["301"]}
+    places = {"postcode_directory": directory(con)}
+    assert failing(con, "169", Episodes=episodes, metadata=places) == set()
+
+
+def test_one_directory_is_for_both_years(con: duckdb.DuckDBPyConnection) -> None:
+    def of(postcode: str) -> dict[str, list[Any]]:
+        one = {"CHILD": "a", "RNE": "S", "LS": "C2", "DECOM": "01/05/2022", "PL_POST": postcode}
+        return {name: [value] for name, value in one.items()}
+
+    given = {"metadata": {"postcode_directory": directory(con)}}
+    moved = failing(con, "452", Episodes=of("AB1 2CD"), last={"Episodes": of("NW10 5AB")}, **given)
+    assert moved == {("Episodes", 0)}
+    same = failing(con, "452", Episodes=of("AB1 2CD"), last={"Episodes": of("AB12CD")}, **given)
+    assert same == set()
+
+
 def test_what_a_rule_lacks_is_said_by_name(con: duckdb.DuckDBPyConnection) -> None:
     given = {"OC3": table(con, CHILD=["a"]), "Episodes": table(con, CHILD=["a"])}
     waiting = waiting_rules("ssda903", 2024, given)
@@ -324,8 +373,15 @@ def test_what_a_rule_lacks_is_said_by_name(con: duckdb.DuckDBPyConnection) -> No
     assert waiting["1001"] == waiting["1002"] == "needs Episodes of last year's return"
     assert waiting["SW11bSTG2"] == "needs SWEpisodes"
     assert waiting["1008"] == "needs Ofsted's list of providers"
-    assert waiting["392a"].startswith("needs a directory of postcodes")
+    assert waiting["169"].startswith("needs a directory of postcodes")
+    assert waiting["392a"].startswith("needs the distance of placements")
     assert waiting["411"].endswith("and the authority's own code")
+    with_places = waiting_rules(
+        "ssda903", 2024, given, None, {"postcode_directory": directory(con)}
+    )
+    assert waiting.keys() - with_places.keys() == {"169", "218", "230", "420"}
+    assert with_places["392a"].startswith("needs the distance of placements")
+    assert "directory of postcodes, for" not in "".join(with_places.values())
     runs = {rule.code for rule in runnable_rules("ssda903", 2024, given)}
     assert runs | waiting.keys() == {rule.code for rule in load_rules("ssda903", 2024)}
     assert not runs & waiting.keys()

@@ -155,7 +155,7 @@ def test_the_departments_rules_by_file_and_row(feed, returned):
     assert report.rules_run > 80
     assert report.rules_waiting["203"] == "needs Header of last year's return"
     assert report.rules_waiting["1008"] == "needs Ofsted's list of providers"
-    assert "a directory of postcodes" in report.rules_waiting["392a"]
+    assert "a directory of postcodes" in report.rules_waiting["169"]
     page = html.unescape(as_page(report))
     assert all(reason in page for reason in report.rules_waiting.values())
     assert report.acceptable, "the Department's rules do not refuse rows"
@@ -169,6 +169,30 @@ def test_the_terminal_names_each_rule_that_did_not_run_with_its_reason(returned)
     assert report.rules_waiting
     for code, reason in report.rules_waiting.items():
         assert f"Rule {code} {reason}" in printed
+
+
+def test_a_directory_of_postcodes_lets_its_rules_run(returned):
+    path = returned / "postcodes.csv"
+    path.write_text("pcds,lad25cd,lsoa11cd,lsoa21cd\nNW10 5AB,E09000005,E01000001,E01030001\n")
+    rows = [episode(PL_POST=code)[1] for code in ("nw105ab", "ZZ9 9ZZ")]
+    (returned / "now" / "Eps.csv").write_text("\n".join([episode()[0], *rows]) + "\n")
+    without = validate_path(returned / "now", CONTRACTS, year=2023)
+    report = validate_path(returned / "now", CONTRACTS, year=2023, postcodes=path)
+    ran = without.rules_waiting.keys() - report.rules_waiting.keys()
+    assert {"169", "420"} <= ran
+    assert report.rules_run == without.rules_run + len(ran)
+    assert [f.row_numbers for f in report.failures if f.code == "169"] == [(2,)]
+    assert not [f for f in without.failures if f.code in ran]
+    assert {code: without.rules_waiting[code] for code in ran} == dict.fromkeys(
+        ran, "needs a directory of postcodes, for the area of placements"
+    )
+
+
+def test_what_is_no_directory_of_postcodes_is_said_to_be_none(returned):
+    with pytest.raises(LinkedCypError, match="has no column"):
+        validate_path(
+            returned / "now", CONTRACTS, year=2023, postcodes=returned / "now" / "Eps.csv"
+        )
 
 
 def test_last_years_return_lets_its_rules_run(feed, returned):
