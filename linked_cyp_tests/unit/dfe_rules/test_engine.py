@@ -320,8 +320,8 @@ def test_a_new_episode_that_needs_a_continuation_may_have_no_start(
 def directory(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
     return table(
         con,
-        postcode=["AB12CD", "NW105AB", "JE11AA", "CF101AA"],
-        la_code=["E06000001", "E09000005", None, "W06000015"],
+        postcode=["AB12CD", "NW105AB", "JE11AA", "CF101AA", "CB11AA", "PE131AA"],
+        la_code=["E06000001", "E09000005", None, "W06000015", "E07000008", "E07000010"],
     )
 
 
@@ -364,6 +364,10 @@ def test_one_directory_is_for_both_years(con: duckdb.DuckDBPyConnection) -> None
     assert moved == {("Episodes", 0)}
     same = failing(con, "452", Episodes=of("AB1 2CD"), last={"Episodes": of("AB12CD")}, **given)
     assert same == set()
+    in_a_county = failing(
+        con, "452", Episodes=of("CB1 1AA"), last={"Episodes": of("PE13 1AA")}, **given
+    )
+    assert in_a_county == set(), "two districts of one county"
 
 
 def test_what_a_rule_lacks_is_said_by_name(con: duckdb.DuckDBPyConnection) -> None:
