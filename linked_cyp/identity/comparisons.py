@@ -90,8 +90,9 @@ def surname_levels(hardened: bool) -> Levels:
         "exact": _name_exact("surname"),
         # SMITH and SMITH-JONES; before dice_80, which a long name with a short one added reaches.
         "part": part,
-        "dice_80": dice("surname", 80, hardened),
+        # Before dice_80, so that what is left there is alike in writing alone: ISLAM and ASLAM.
         "sound": _equal("surname_sound_birth_date"),
+        "dice_80": dice("surname", 80, hardened),
         "dice_60": dice("surname", 60, hardened),
         "dice_45": dice("surname", 45, hardened),
         "differ": "ELSE",

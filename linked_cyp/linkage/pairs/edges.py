@@ -53,7 +53,7 @@ def edge_class_sql() -> str:
         f"(CASE WHEN {agrees_sql()} THEN"
         f" CASE WHEN {other_date} AND NOT {alike} THEN 'borrowed' ELSE 'identifier' END"
         f" WHEN gamma_forename = {level_number('forename', NULL_LEVEL)} THEN 'nameless'"
-        f" WHEN {same_date} AND NOT {alike} AND {form} AND {one_home} AND {unrelated_sql()}"
+        f" WHEN {same_date} AND NOT {alike} AND {form} AND {one_home} AND {other_sql()}"
         f" AND gamma_surname <> {level_number('surname', NULL_LEVEL)}"
         " THEN 'home'"
         f" WHEN {other_date} OR NOT {alike} AND {one_home} THEN 'household'"
@@ -95,14 +95,26 @@ def classed_pairs_sql(prior: float) -> str:
     )
 
 
-# Surnames that may be anybody's. Unrelated ones look alike by chance (dice_60 and below), and a new
-# double-barrelled name may keep a part of the old one.
-UNRELATED = (NULL_LEVEL, "differ", "dice_45", "dice_60", "part")
+# Surnames of which nobody would say that they are one. A new double-barrelled name may keep a part
+# of the old one.
+OTHER = (NULL_LEVEL, "differ", "dice_45", "dice_60", "part")
+# Those that may be two children's, for all that is written: one pair of unrelated surnames in five
+# thousand is as alike as ISLAM and ASLAM, which a typing error makes of one no more often.
+UNRELATED = (*OTHER, "dice_80")
+
+
+def other_sql() -> str:
+    """The surnames are not nearly the same, or one of them is missing."""
+    return _surname_sql(OTHER)
 
 
 def unrelated_sql() -> str:
-    """The surnames say nothing of one person, or one of them is missing."""
-    levels = ", ".join(str(level_number("surname", label)) for label in UNRELATED)
+    """The surnames do not vouch for one person: they are neither one nor sound the same."""
+    return _surname_sql(UNRELATED)
+
+
+def _surname_sql(labels: tuple[str, ...]) -> str:
+    levels = ", ".join(str(level_number("surname", label)) for label in labels)
     return f"(gamma_surname IN ({levels}))"
 
 
@@ -199,7 +211,7 @@ def other_twin_sql() -> str:
 def _unlike_sql() -> str:
     unlike = f"gamma_forename BETWEEN 0 AND {level_number('forename', 'dice_45')}"
     return (
-        f"({unlike} AND NOT {unrelated_sql()}"
+        f"({unlike} AND NOT {other_sql()}"
         f" AND gamma_birth_date = {level_number('birth_date', 'exact')})"
     )
 

@@ -169,6 +169,11 @@ def test_no_child_of_five_thousand_is_linked_to_the_life_before_adoption(adopted
     assert joined(adopted) == []
 
 
+def test_nor_where_two_surnames_differ_in_a_letter():
+    """Of this population two have surnames like ISLAM and ASLAM, before and after."""
+    assert joined(lives(seed=6)) == []
+
+
 def test_nor_where_nobody_is_related(adopted):
     assert joined(adopted, households=False) == []
 

@@ -56,7 +56,8 @@ KINDS: dict[str, tuple[list[dict], str]] = {
     "moved within the district": ([{}, {"p": NEAR}], "AA"),
     "moved far": ([{}, {"p": FAR}], "AA"),
     "surname with a letter wrong": ([{}, {"s": "typo"}], "AA"),
-    "surname with a letter wrong, moved far": ([{}, {"s": "typo", "p": FAR}], "AA"),
+    # Nothing tells it from an adopter's surname that is a letter away (decision 12).
+    "surname with a letter wrong, moved far": ([{}, {"s": "typo", "p": FAR}], "AB"),
     "forename with a letter wrong": ([{}, {"f": "typo"}], "AA"),
     "forename with a letter wrong, moved far": ([{}, {"f": "typo", "p": FAR}], "AA"),
     "both names with a letter wrong": ([{}, {"f": "typo", "s": "typo"}], "AA"),
