@@ -203,7 +203,9 @@ def _value(contract: Contract, table: Table, column: Column, child: Planted) -> 
         return PERIODS["academic_year"]
     if column.type == "string" and not column.name.endswith("_id"):
         return "1"
-    return str(child.number)
+    low = int(column.minimum or 0)
+    span = int(column.maximum) - low + 1 if column.maximum is not None else CHILDREN + 100
+    return str(low + child.number % span)
 
 
 def _cin_message(children: list[Planted]) -> str:
