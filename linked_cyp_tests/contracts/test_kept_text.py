@@ -139,6 +139,8 @@ FITTING = {
     "organisation_code": "RYJ R1H RYX30 E84001 Y01234 QMJ QRV 93C W2U3Z NVC NT2 EE123456 703 9AR01",
     "national_code": "1 A 01 2A C2 V2 98 A1 010",
     "national_codes": "01 01|02 A",
+    "two_sign_code": "01 A1 98",
+    "two_sign_codes": "01 01|02",
     "authority_code": "213 00BK E09000033 L99999999",
     "authority_or_country_code": "213 WAL NUK E09000033",
     "specialty_code": "100 711",

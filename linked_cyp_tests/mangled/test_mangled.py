@@ -89,7 +89,9 @@ GUARDS = {
         "ssda903", "column_emptied", ((gone, "_went", off),)
     ),
     "a column may not be lost": Guard(
-        "ssda903", "flags_unreadable", ((losses, "lost_columns", off),)
+        "ssda903",
+        "flags_unreadable",
+        ((losses, "lost_columns", off), (gone, "_went", off)),
     ),
     "a protective mark that nobody can read protects not everybody": Guard(
         "pds_demographics", "flags_unreadable", ((losses, "assumed_marks", off),)
